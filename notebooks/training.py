@@ -1,10 +1,16 @@
-"""Training of the SR-VAE: data, objective, loop, checkpoints, command line.
+"""Training of the SR-VAE: photographs, objective, loop, checkpoints, export, command line.
 
-    python notebooks/training.py --data PHOTOGRAPHS --scale 4 --steps 100000 --run runs/4x-D
+Two stages, each a run of its own::
 
-A run folder holds ``log.csv`` (one row per validation), ``config.json`` and ``checkpoint.safetensors``; a run
-that is killed goes on from there when the same command is given again, with the same patches in the same
-order. Needs torch, numpy, opencv and tqdm only (no Jupyter).
+    python notebooks/training.py --data PHOTOGRAPHS --scale 4 --stage answer --run runs/4x-answer
+    python notebooks/training.py --data PHOTOGRAPHS --scale 4 --stage latents --initial runs/4x-answer --run runs/4x
+    python notebooks/training.py --run runs/4x --export 4x-D
+
+``answer`` trains all convolutions for the deterministic answer, z = 0. ``latents`` then trains the generator,
+ip4-ip6, the decoder and the reconstruction so that z drawn from the prior gives pictures that could be the original,
+while z = 0 stays the best single answer. A run folder holds config.json, log.csv (a row per validation) and
+checkpoint.safetensors; a run that is killed goes on from its checkpoint when the same command is given
+again, with the same patches and the same noise. Needs no Jupyter.
 """
 
 from __future__ import annotations
@@ -12,14 +18,16 @@ from __future__ import annotations
 import argparse
 import csv
 import json
-import math
 import os
+import platform
 import queue
+import shlex
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 import cv2
@@ -31,290 +39,607 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the core, where it is not installed
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # the core, where it is not installed
 import srvae_core as sr  # noqa: E402
 
 MARGIN = 4  # LR samples around a patch: bicubic interpolation reaches two
+HELD_OUT = 40  # every 40th photograph is kept for validation
+STAGES = ("answer", "latents")
+FEATURES = ROOT.parent / "shared" / "perceptual" / "vgg19_distilled_to_conv5_1.safetensors"
 
 
 @dataclass
 class Config:
-    """What a run is made of; written beside its checkpoint."""
+    """What a run is made of; config.json holds it."""
 
-    data: str = ""
-    run: str = "runs/4x-D"
-    scale: int = 4
-    steps: int = 100_000
-    batch: int = 16
-    lr: float = 4e-4
-    warmup: int = 100
-    decay: float = 0.3  # the last share of the steps, in which the learning rate falls to zero
-    weight_decay: float = 0.0
-    optimizer: str = "adam"
-    ema: float = 0.999
-    candidates: int = 1  # patches drawn for each one used: the one with most detail is kept
-    initial: str = ""
-    validate: int = 500
-    checkpoint: int = 500
+    data: str = field(default="", metadata={"help": "folder of photographs, searched with its subfolders"})
+    run: str = field(default="", metadata={"help": "folder of the run"})
+    scale: int = field(default=4, metadata={"help": "4 or 8"})
+    stage: str = field(default="answer", metadata={"help": "answer or latents"})
+    initial: str = field(default="", metadata={"help": "run folder or weights file to start from"})
+    steps: int = field(default=20_000, metadata={"help": "steps of the whole run"})
+    batch: int = field(default=16, metadata={"help": "patches per step"})
+    lr: float = field(
+        default=2e-3, metadata={"help": "peak learning rate of Muon; the other parameters have 0.3 of it"}
+    )
+    warmup: int = field(default=20, metadata={"help": "steps of rising learning rate"})
+    decay: float = field(default=0.5, metadata={"help": "last share of the steps, with falling learning rate"})
+    ema: float = field(default=0.99, metadata={"help": "decay of the averaged weights"})
+    candidates: int = field(default=2, metadata={"help": "patches drawn for each one used; the most detailed is"})
+    fit: float = field(default=1.0, metadata={"help": "weight of the picture of latents fitted to HR (latents)"})
+    fit_steps: int = field(default=4, metadata={"help": "gradient steps of that fit"})
+    energy: float = field(default=400.0, metadata={"help": "weight of the energy score of prior samples (latents)"})
+    features: str = field(default=str(FEATURES), metadata={"help": "distilled VGG-19 for the energy score"})
+    validate: int = field(default=500, metadata={"help": "steps between validations"})
+    checkpoint: int = field(default=500, metadata={"help": "steps between checkpoints"})
     seed: int = 0
-    threads: int = 0
-    bf16: bool = False
-    minutes: float = 0.0  # stop (resumably) after that long; 0 never
+    threads: int = field(default=0, metadata={"help": "CPU threads; 0 leaves torch's choice"})
+    device: str = field(default="", metadata={"help": "cuda, mps or cpu; chosen if left out"})
+    fp32: bool = field(default=False, metadata={"help": "no bfloat16 autocast"})
+
+    def check(self) -> None:
+        """Raises ValueError for settings that cannot be meant."""
+        if self.stage not in STAGES:
+            raise ValueError(f"stage must be one of {', '.join(STAGES)}, not {self.stage!r}")
+        if self.scale not in sr.SCALES:
+            raise ValueError(f"scale must be 4 or 8, not {self.scale}")
+        if not self.run:
+            raise ValueError("say where the run is kept: --run FOLDER")
+        for name in ("steps", "batch", "validate", "checkpoint", "candidates", "warmup"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.stage == "latents" and not self.initial:
+            raise ValueError("the latents stage starts from a trained answer: --initial RUN")
 
 
-# -- data ---------------------------------------------------------------------------------------------------
+# -- photographs --------------------------------------------------------------------------------------------
 
 
 def load_photographs(folder: str | Path, scale: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Every photograph below a folder with its LR image: uint8 (H, W, 3), H and W multiples of 8."""
-    files = sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in {".jpg", ".jpeg", ".png", ".bmp"})
+    """Every photograph below a folder with its LR image, uint8 (H, W, 3), sides cut to multiples of 8.
+
+    Photographs smaller than one patch are left out.
+
+    Raises:
+        ValueError: no usable photograph there, or a file that is no image.
+    """
+    endings = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
     pairs = []
-    for file in tqdm(files, desc="photographs", disable=None):
-        image = cv2.imread(str(file), cv2.IMREAD_COLOR)
-        if image is None:
-            raise ValueError(f"{file} is no image that OpenCV can read")
-        h, w = (n // 8 * 8 for n in image.shape[:2])
-        if min(h, w) < sr.PATCH:
-            continue  # smaller than one patch
-        hr = np.ascontiguousarray(image[:h, :w, ::-1])
-        lr = to_bytes(F.interpolate(to_tensor(hr), size=(h // scale, w // scale), mode="bicubic", antialias=True))
-        pairs.append((hr, lr))
-    if not pairs:
-        raise ValueError(f"no photograph of at least 128x128 below {folder}")
+    for file in tqdm(sorted(p for p in Path(folder).rglob("*") if p.suffix.lower() in endings), disable=None):
+        hr = np.ascontiguousarray(sr.crop_to_multiple(sr.read_image(file), 8)[..., :3])
+        if hr.dtype == np.uint16:
+            hr = (hr >> 8).astype(np.uint8)
+        if min(hr.shape[:2]) >= sr.PATCH:
+            pairs.append((hr, sr.downscale(hr, scale)))
+    if len(pairs) < 2:
+        raise ValueError(f"less than two photographs of at least {sr.PATCH}x{sr.PATCH} pixels below {folder}")
     return pairs
 
 
-def to_tensor(image: np.ndarray) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
-
-
-def to_bytes(x: Tensor) -> np.ndarray:
-    return (x.clamp(0, 1) * 255).round().byte()[0].permute(1, 2, 0).numpy()
-
-
 class Patches:
-    """Batches as a function of (seed, step) alone, so that a resumed run sees what it would have seen."""
+    """Random pairs of 128x128 patches, each batch a function of (seed, step) alone.
 
-    def __init__(self, pairs: list[tuple[np.ndarray, np.ndarray]], config: Config) -> None:
-        self.pairs, self.config = pairs, config
-        weight = np.array([math.sqrt(hr.shape[0] * hr.shape[1]) for hr, _ in pairs])
+    So a resumed run sees what it would have seen. Patches lie on the LR grid; LR is 8 bit, as at test.
+    """
+
+    def __init__(
+        self, pairs: list[tuple[np.ndarray, np.ndarray]], scale: int, batch: int, candidates: int = 1, seed: int = 0
+    ) -> None:
+        self.pairs, self.scale, self.batch, self.candidates, self.seed = pairs, scale, batch, candidates, seed
+        weight = np.sqrt([hr.shape[0] * hr.shape[1] for hr, _ in pairs])  # between per photograph and per pixel
         self.probability = weight / weight.sum()
 
     def window(self, rng: np.random.Generator) -> tuple[float, int, int, int]:
-        """A random patch: (detail, index, y, x) with y, x in LR samples."""
-        s, n = self.config.scale, sr.PATCH // self.config.scale
+        """A random patch: (detail, photograph, y, x), y and x in LR samples."""
+        s, n = self.scale, sr.PATCH // self.scale
         i = int(rng.choice(len(self.pairs), p=self.probability))
-        lr = self.pairs[i][1]
+        hr, lr = self.pairs[i]
         y, x = int(rng.integers(lr.shape[0] - n + 1)), int(rng.integers(lr.shape[1] - n + 1))
-        if self.config.candidates == 1:
+        if self.candidates == 1:
             return 0.0, i, y, x
-        crop = self.pairs[i][0][y * s : y * s + sr.PATCH, x * s : x * s + sr.PATCH, 1].astype(np.float32)
-        return float(np.abs(cv2.Laplacian(crop, cv2.CV_32F)).mean()), i, y, x
+        green = hr[y * s : y * s + sr.PATCH, x * s : x * s + sr.PATCH, 1].astype(np.float32)
+        return float(np.abs(cv2.Laplacian(green, cv2.CV_32F)).mean()), i, y, x
 
     def __call__(self, step: int) -> tuple[Tensor, Tensor]:
-        """The batch of one step: enlarged LR and HR, each (B, 3, 128, 128) in [0, 1]."""
-        c, n = self.config, sr.PATCH // self.config.scale
-        rng = np.random.default_rng([c.seed, step])
+        """The batch of one step: the enlarged LR and the HR patches, each (B, 3, 128, 128) in [0, 1]."""
+        s, n = self.scale, sr.PATCH // self.scale
+        rng = np.random.default_rng([self.seed, step])
         ups, hrs = [], []
-        for _ in range(c.batch):
-            _, i, y, x = max(self.window(rng) for _ in range(c.candidates))
+        for _ in range(self.batch):
+            _, i, y, x = max(self.window(rng) for _ in range(self.candidates))
             hr, lr = self.pairs[i]
             top, left = max(y - MARGIN, 0), max(x - MARGIN, 0)
-            lr = to_tensor(lr[top : y + n + MARGIN, left : x + n + MARGIN])
-            size = (lr.shape[2] * c.scale, lr.shape[3] * c.scale)
-            up = F.interpolate(lr, size=size, mode="bicubic", antialias=True)
-            up = (up.clamp(0, 1) * 255).round() / 255  # as read from an 8-bit file at test
-            oy, ox = (y - top) * c.scale, (x - left) * c.scale
-            up = up[0, :, oy : oy + sr.PATCH, ox : ox + sr.PATCH]
-            oy, ox = y * c.scale, x * c.scale
-            hr = to_tensor(hr[oy : oy + sr.PATCH, ox : ox + sr.PATCH])[0]
-            k = int(rng.integers(8))  # the 8 flips and rotations
-            up, hr = (torch.rot90(t, k % 4, (1, 2)) for t in (up, hr))
-            if k >= 4:
-                up, hr = up.flip(2), hr.flip(2)
-            ups.append(up)
-            hrs.append(hr)
-        return torch.stack(ups), torch.stack(hrs)
+            up = sr.enlarge(np.ascontiguousarray(lr[top : y + n + MARGIN, left : x + n + MARGIN]), s)
+            up = up[(y - top) * s :, (x - left) * s :][: sr.PATCH, : sr.PATCH]
+            hr = hr[y * s :, x * s :][: sr.PATCH, : sr.PATCH]
+            k = int(rng.integers(8))
+            ups.append(sr.turn(sr.to_tensor(up), k))
+            hrs.append(sr.turn(sr.to_tensor(hr), k))
+        return torch.cat(ups), torch.cat(hrs)
 
     def stream(self, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """Batches start ... stop - 1, made ahead by a thread."""
+        """The batches of the steps start ... stop - 1, made ahead by a thread."""
         ready: queue.Queue = queue.Queue(maxsize=4)
 
         def work() -> None:
             for step in range(start, stop):
-                ready.put(self(step))
+                try:
+                    ready.put(self(step))
+                except Exception as error:  # handed over: an exception in a thread would be lost
+                    ready.put(error)
 
         threading.Thread(target=work, daemon=True).start()
         for _ in range(start, stop):
-            yield ready.get()
+            batch = ready.get()
+            if isinstance(batch, Exception):
+                raise batch
+            yield batch
 
 
-# -- optimiser ----------------------------------------------------------------------------------------------
+# -- objective ----------------------------------------------------------------------------------------------
 
 
-class Muon(torch.optim.Optimizer):
-    def __init__(self, params, lr=1e-3, momentum=0.95):
-        super().__init__(params, dict(lr=lr, momentum=momentum))
+class Distances:
+    """How far apart two pictures are, as a list of distances of different reach.
 
-    @torch.no_grad()
-    def step(self):
-        for group in self.param_groups:
-            for p in group["params"]:
-                m = self.state[p].setdefault("exp_avg", torch.zeros_like(p))
-                m.lerp_(p.grad, 1 - group["momentum"])
-                g = p.grad.lerp(m, group["momentum"])
-                x = g.flatten(1)
-                t = x.shape[0] > x.shape[1]
-                if t: x = x.T
-                x = x / (x.norm() + 1e-12)
-                for _ in range(5):
-                    a = x @ x.T
-                    x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
-                if t: x = x.T
-                p.add_(x.reshape(p.shape), alpha=-group["lr"] * 0.2 * max(x.shape) ** 0.5)
+    Root-mean-square differences per place, averaged over places: of pixels, of 8x8 windows and, where a file
+    is given, of the features relu1_1, relu2_1 and relu3_1 of a distilled VGG-19 with its poolings
+    changed to average, the release's "modified VGG".
+    """
+
+    def __init__(self, features: str | Path = "", device: str | torch.device = "cpu") -> None:
+        self.weights: dict[str, Tensor] = {}
+        if features:
+            with safe_open(features, "pt") as f:
+                self.weights = {k: f.get_tensor(k).to(device) for k in f.keys()}  # noqa: SIM118
+
+    def describe(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) -> descriptions, each (B, numbers, places)."""
+        found = [x.flatten(2), F.unfold(x, 8, stride=4)]
+        if self.weights:
+            h = self.conv(x, "conv0", padding=0)  # RGB in [0, 1] to what VGG-19 was trained on
+            for name in ("conv11", "conv12", "pool", "conv21", "conv22", "pool", "conv31"):
+                h = F.avg_pool2d(h, 2) if name == "pool" else F.relu(self.conv(h, name))
+                if name.endswith("1"):
+                    found.append(h.flatten(2))
+        return [t.float() for t in found]
+
+    def conv(self, x: Tensor, name: str, padding: int = 1) -> Tensor:
+        return F.conv2d(x, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], padding=padding)
+
+    @staticmethod
+    def between(a: list[Tensor], b: list[Tensor]) -> list[Tensor]:
+        return [((p - q).square().mean(1) + 1e-8).sqrt().mean() for p, q in zip(a, b, strict=True)]
 
 
-def learning_rate(step: int, c: Config) -> float:
-    left = (c.steps - step) / max(1.0, c.decay * c.steps)
-    return c.lr * min(1.0, (step + 1) / c.warmup, left)
+def energy_score(distances: Distances, y1: Tensor, y2: Tensor, hr: Tensor, answer: Tensor) -> Tensor:
+    """The energy score of two samples per patch: E|Y - HR| - E|Y - Y'| / 2, summed over the distances.
+
+    A proper scoring rule (Gneiting and Raftery, 2007): it is least, in expectation, when samples are spread as
+    the originals are, so silence does not pay. Each distance is in units of that of the z = 0 answer, so
+    that a sampler which always gives this answer scores 1 per distance.
+    """
+    with torch.no_grad():
+        target = distances.describe(hr)
+        unit = distances.between(distances.describe(answer), target)
+    a, b = distances.describe(y1), distances.describe(y2)
+    parts = zip(*(distances.between(*p) for p in ((a, target), (b, target), (a, b))), unit, strict=True)
+    return torch.stack([((da + db) / 2 - ab / 2) / u for da, db, ab, u in parts]).sum()
+
+
+@torch.no_grad()
+def start_latents(net: sr.SRVAE) -> None:
+    """Give each latent a place: ip4 ... ip6 as signed identities onto the spatial grid.
+
+    z > 0 and z < 0 go to different channels of the latent map (4x: one latent per LR pixel; 8x: four). The
+    generator starts as g = +-1 everywhere, and decoder1 loud enough to make up for the prior's 0.1.
+    """
+    n = sr.LATENTS
+    for layer in (net.ip4, net.ip5, net.ip6, net.generator2):
+        layer.weight.normal_(0, 1e-3)
+        layer.bias.zero_()
+    net.ip4.weight[:n] += torch.eye(n)
+    net.ip4.weight[n:] -= torch.eye(n)
+    net.ip5.weight += torch.eye(2 * n)
+    net.ip6.weight[: 2 * n] += torch.eye(2 * n)
+    net.generator1.weight.normal_(0, 0.02)
+    net.generator2.weight.normal_(0, 0.02)
+    net.generator2.bias.copy_(1.0 - 2.0 * (torch.arange(n) % 2))
+    net.decoder1.weight.normal_(0, 0.4 / sr.PRIOR_SD)
+    net.decoder1.bias.zero_()
 
 
 # -- loop ---------------------------------------------------------------------------------------------------
 
 
-def psnr(a: Tensor, b: Tensor) -> float:
-    """PSNR on Y of patches in [0, 1], a border of 8 left out, averaged over patches."""
-    w = torch.tensor([65.481, 128.553, 24.966]).view(1, 3, 1, 1) / 255
-    d = ((a - b) * w).sum(1)[:, 8:-8, 8:-8]
-    return float((-10 * torch.log10(d.square().mean((1, 2)))).mean())
+def trained_parts(name: str, stage: str) -> float:
+    """The learning rate of a parameter in units of the stage's, 0 where it stands still."""
+    fully_connected = name.startswith(("generator", "ip"))
+    if stage == "answer":
+        return 0.0 if fully_connected else 1.0
+    if name.startswith(("feat", "input")):
+        return 0.0
+    return {"g": 0.2, "i": 0.03}[name[0]] if fully_connected else 1.0
 
 
-def train(c: Config) -> None:
-    if c.threads:
-        torch.set_num_threads(c.threads)
-    run = Path(c.run)
-    run.mkdir(parents=True, exist_ok=True)
-    (run / "config.json").write_text(json.dumps(asdict(c), indent=1))
-    torch.manual_seed(c.seed)
-    pairs = load_photographs(c.data, c.scale)
-    held, pairs = pairs[::40], [p for i, p in enumerate(pairs) if i % 40]
-    data = Patches(pairs, c)
-    check = Patches(held, Config(scale=c.scale, batch=24, candidates=2, seed=1))(0)
-    net = sr.SRVAE(c.scale, grid_generator=True)
-    with torch.no_grad():
-        net.SR_res.weight.zero_()  # otherwise the random residual of the first steps teaches silence
-    if c.initial:
-        with safe_open(c.initial, "pt") as f:
-            mine = net.state_dict()
-            for k in f.keys():
-                if k.startswith("ema."):
-                    t = f.get_tensor(k)
-                    if k[4:] in mine and mine[k[4:]].shape == t.shape:
-                        mine[k[4:]].copy_(t)
-    net = net.to(memory_format=torch.channels_last)
-    fc = ("generator", "ip")
-    named = {k: p for k, p in net.named_parameters() if not k.startswith(fc)}
-    ema = {k: p.detach().clone() for k, p in net.named_parameters()}
-    if c.optimizer == "muon":
-        big = [p for k, p in named.items() if p.ndim == 4 and not k.startswith(("SR_res", "feat1_1"))]
-        ids = {id(p) for p in big}
-        opts = [Muon(big, c.lr), torch.optim.Adam([p for p in named.values() if id(p) not in ids], c.lr)]
-    else:
-        opts = [torch.optim.Adam(named.values(), c.lr, fused=True)]
-    start = 0
-    file = run / "checkpoint.safetensors"
-    if file.exists():
-        with safe_open(file, "pt") as f:
-            start = int(f.metadata()["step"])
-            sd = net.state_dict()
-            for k in f.keys():
-                kind, name = k.split(".", 1)
-                t = f.get_tensor(k)
-                if kind == "model":
-                    sd[name].copy_(t)
-                elif kind == "ema":
-                    ema[name].copy_(t)
-                else:
-                    for o in opts:
-                        if any(named[name] is p for g in o.param_groups for p in g["params"]):
-                            o.state[named[name]][kind] = t.clone() if t.ndim == 0 else torch.empty_like(named[name]).copy_(t)
-        print(f"resumed at step {start}", flush=True)
-    log = run / "log.csv"
-    if not log.exists():
-        log.write_text("step,seconds,lr,loss,psnr,psnr_ema,bicubic\n")
-    begin, losses = time.time(), []
+class Trainer:
+    """One run: network, averaged weights, optimisers, and how to go on from a checkpoint.
 
-    def zero(up):
-        w = 16 if c.scale == 8 else 32
-        return torch.zeros(len(up), 16 if c.scale == 8 else 4, w, w)
+    Convolutions learn by Muon (momentum whose singular values are set to one; torch.optim.Muon on the kernels
+    as matrices), which from the same start needed a fraction of Adam's steps; all else by Adam.
+    """
 
-    def save(step):
-        t = {f"model.{k}": v for k, v in net.state_dict().items()} | {f"ema.{k}": v for k, v in ema.items()}
-        for o in opts:
-            for k, p in named.items():
-                for kind, v in o.state.get(p, {}).items():
-                    t[f"{kind}.{k}"] = v
-        t = {k: v.detach().contiguous() for k, v in t.items()}
-        tmp = file.with_suffix(".part")
-        save_file(t, tmp, {"step": str(step)})
-        os.replace(tmp, file)
-
-    def forward(up):
-        return net.reconstruct(net.input_code(net.features(up)), zero(up), up)
-
-    def validate(step):
-        up, hr = check
-        def score():
-            with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=c.bf16):
-                return psnr(torch.cat([forward(u.contiguous(memory_format=torch.channels_last)) for u in up.split(8)]).float(), hr)
-        now = score()
-        keep = {k: p.detach().clone() for k, p in net.named_parameters()}
+    def __init__(self, config: Config) -> None:
+        config.check()
+        self.config, c = config, config
+        if c.threads:
+            torch.set_num_threads(c.threads)
+        torch.manual_seed(c.seed)
+        accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+        self.device = torch.device(c.device or accelerator or "cpu")
+        self.net = sr.SRVAE(c.scale, grid_generator=True)
         with torch.no_grad():
-            for k, p in net.named_parameters():
-                p.copy_(ema[k])
-            e = score()
-            for k, p in net.named_parameters():
-                p.copy_(keep[k])
-        row = [step, round(time.time() - begin, 1), learning_rate(step, c), round(float(np.mean(losses or [0])), 2), round(now, 3), round(e, 3), round(psnr(up, hr), 3)]
-        losses.clear()
-        with log.open("a", newline="") as f:
-            csv.writer(f).writerow(row)
-        print(*row, flush=True)
+            self.net.SR_res.weight.zero_()  # the random residual of the first steps would teach silence
+        if c.initial:
+            self.start_from(Path(c.initial))
+        # Without biases in ip4-ip6, as before the latents stage, z = 0 gives a latent map of zeros.
+        self.silent = c.stage == "answer" and not any(
+            self.net.get_submodule(n).bias.any() for n in ("ip4", "ip5", "ip6")
+        )
+        self.net.to(self.device)
+        self.distances = Distances(c.features if Path(c.features).is_file() else "", self.device)
+        if c.stage == "latents" and not self.distances.weights:
+            print("no feature file: the energy score sees pixels and windows only")
+        shares = {k: trained_parts(k, c.stage) for k, _ in self.net.named_parameters()}
+        for k, p in self.net.named_parameters():
+            p.requires_grad_(shares[k] > 0)
+        self.parameters = {k: p for k, p in self.net.named_parameters() if p.requires_grad}
+        self.average = {k: p.detach().clone() for k, p in self.parameters.items()}
+        kernels = {k: p for k, p in self.parameters.items() if p.ndim == 4 and not k.startswith(("SR_res", "feat1_1"))}
+        self.flat = {k: nn.Parameter(p.detach().flatten(1)) for k, p in kernels.items()}  # views of the kernels
+        rest = [
+            {"params": [p], "lr": c.lr * 0.3 * shares[k], "name": k}
+            for k, p in self.parameters.items()
+            if k not in self.flat
+        ]
+        self.optimisers = [
+            torch.optim.Muon(self.flat.values(), c.lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.Adam(rest, fused=True),
+        ]
+        for group in (g for o in self.optimisers for g in o.param_groups):
+            group["peak"] = group["lr"]
+        self.force = torch.zeros((), device=self.device)  # running size of the fit's gradient
+        self.step, self.seconds = 0, 0.0
+        self.run = Path(c.run)
+        self.history: list[dict] = self.previous_history() if c.initial else []
 
-    for step, (up, hr) in zip(range(start, c.steps), data.stream(start, c.steps), strict=True):
-        for o in opts:
-            for g in o.param_groups:
-                g["lr"] = learning_rate(step, c)
-        up = up.contiguous(memory_format=torch.channels_last)
-        with torch.autocast("cpu", torch.bfloat16, enabled=c.bf16):
-            out = forward(up)
-        loss = (out.float() - hr).abs().sum() / c.batch
-        for o in opts:
-            o.zero_grad()
-        loss.backward()
-        for o in opts:
-            o.step()
-        losses.append(loss.item())
-        d = min(c.ema, (1 + step) / (10 + step))
-        torch._foreach_lerp_([ema[k] for k in named], [p.detach() for p in named.values()], 1 - d)
-        done = step + 1
-        if done % c.validate == 0:
-            validate(done)
-        stop = done == c.steps or (c.minutes and time.time() - begin > 60 * c.minutes)
-        if done % c.checkpoint == 0 or stop:
-            save(done)
-        if stop:
-            break
+    # Checkpoints: safetensors only, so nothing is ever unpickled.
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that the run's future depends on, by name."""
+        found = {f"model.{k}": p for k, p in self.net.named_parameters()}
+        found |= {f"ema.{k}": p for k, p in self.average.items()} | {"force": self.force}
+        for name, p in [*self.flat.items(), *((g["name"], g["params"][0]) for g in self.optimisers[1].param_groups)]:
+            for optimiser in self.optimisers:
+                found |= {f"optimiser.{k}.{name}": v for k, v in optimiser.state.get(p, {}).items()}
+        return found
+
+    def save(self) -> None:
+        part = self.run / "checkpoint.part"
+        progress = {"step": str(self.step), "seconds": str(self.seconds)}
+        save_file({k: v.detach().cpu().contiguous() for k, v in self.tensors().items()}, part, progress)
+        os.replace(part, self.run / "checkpoint.safetensors")
+
+    @torch.no_grad()
+    def resume(self) -> bool:
+        """Go on from the run folder's checkpoint; False where there is none."""
+        file = self.run / "checkpoint.safetensors"
+        if not file.exists():
+            return False
+        for optimiser in self.optimisers:  # one step of nothing makes the state that is then overwritten
+            for group in optimiser.param_groups:
+                group["lr"] = 0.0
+                for p in group["params"]:
+                    p.grad = torch.zeros_like(p)
+            optimiser.step()
+        with safe_open(file, "pt") as f:
+            self.step, self.seconds = int(f.metadata()["step"]), float(f.metadata()["seconds"])
+            for k, t in self.tensors().items():
+                t.copy_(f.get_tensor(k))
+        return True
+
+    def start_from(self, source: Path) -> None:
+        """Start from a run's averaged weights or a weights file; parts of another shape or scale start anew."""
+        if source.is_dir():
+            with safe_open(source / "checkpoint.safetensors", "pt") as f:
+                names = set(f.keys())
+                both = {k: f"ema.{k}" if f"ema.{k}" in names else f"model.{k}" for k in self.net.state_dict()}
+                found = {k: f.get_tensor(v) for k, v in both.items() if v in names}
+        else:
+            found = sr.load_model(source).state_dict()
+        mine = self.net.state_dict()
+        self.net.load_state_dict(mine | {k: t for k, t in found.items() if k in mine and mine[k].shape == t.shape})
+        if self.config.stage == "latents" and not (source / "config.json").is_file():
+            return
+        if self.config.stage == "latents" and json.loads((source / "config.json").read_text())["stage"] == "answer":
+            start_latents(self.net)
+
+    def previous_history(self) -> list[dict]:
+        file = Path(self.config.initial) / "config.json"
+        return json.loads(file.read_text())["history"] if file.is_file() else []
+
+    def record(self) -> None:
+        """Write config.json: the settings and how the weights came about."""
+        machine = torch.cuda.get_device_name() if self.device.type == "cuda" else f"{os.cpu_count()} CPU cores"
+        now = {
+            "command": "python notebooks/training.py " + shlex.join(self.command()),
+            "stage": self.config.stage,
+            "scale": self.config.scale,
+            "steps": self.step,
+            "batch": self.config.batch,
+            "minutes": round(self.seconds / 60, 1),
+            "machine": f"{machine} ({platform.machine()}), torch {torch.__version__}",
+            "features": Path(self.config.features).stem
+            if self.config.stage == "latents" and self.distances.weights
+            else "",
+        }
+        sources: list[dict] = []
+        if (Path(self.config.data) / "sources.csv").is_file():
+            with (Path(self.config.data) / "sources.csv").open(newline="") as f:
+                counts = Counter((row["source"], row["licence"]) for row in csv.DictReader(f))
+            sources = [{"photographs": n, "source": s, "licence": x} for (s, x), n in counts.items()]
+        record = asdict(self.config) | {"history": [*self.history, now], "sources": sources}
+        part = self.run / "config.part"
+        part.write_text(json.dumps(record, indent=1))
+        os.replace(part, self.run / "config.json")
+
+    def command(self) -> list[str]:
+        """The command line that gives this configuration, paths shortened to names."""
+        words = []
+        for f in fields(Config):
+            value = getattr(self.config, f.name)
+            if value != f.default and f.name not in ("threads", "device"):
+                value = Path(value).name if f.name in ("data", "run", "initial", "features") else value
+                words += [f"--{f.name.replace('_', '-')}"] + ([] if value is True else [str(value)])
+        return words
+
+    # One step.
+
+    def autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=not self.config.fp32)
+
+    def answer(self, code: Tensor, z: Tensor | None, up: Tensor, lr: Tensor | None) -> Tensor:
+        """The picture of z (None: zero), back-projected once where lr is given, as at inference."""
+        with self.autocast():
+            if z is None and self.silent:
+                size = (16, 16, 16) if self.config.scale == 8 else (4, 32, 32)
+                latent_map = code.new_zeros(len(up), *size)
+            else:
+                latent_map = self.net.latent_map(code.new_zeros(len(up), sr.LATENTS) if z is None else z)
+            y = self.net.reconstruct(code, latent_map, up)
+        y = y.float()
+        if lr is None:
+            return y
+        return y + sr.bicubic(lr - sr.bicubic(y, self.config.scale, up=False), self.config.scale, up=True)
+
+    def fit(self, code: Tensor, g: Tensor, up: Tensor, lr: Tensor, hr: Tensor, eps: Tensor) -> Tensor:
+        """Noise moved towards HR: a few gradient steps on eps from a prior draw, kept at the prior's length.
+
+        A teacher in the place of an encoder: places where the latents matter move, the rest stay prior noise.
+        """
+        for _ in range(self.config.fit_steps):
+            eps = eps.detach().requires_grad_()
+            error = (self.answer(code, sr.PRIOR_SD * g * eps, up, lr) - hr).abs().sum()
+            (slope,) = torch.autograd.grad(error, eps)
+            with torch.no_grad():
+                size = slope.square().mean().sqrt()
+                self.force.copy_(torch.where(self.force > 0, self.force.lerp(size, 0.05), size))
+                eps = eps - 0.5 * slope / (self.force + 1e-8)
+                eps = eps / eps.square().mean(1, keepdim=True).sqrt().clamp_min(1.0)
+        return eps.detach()
+
+    def losses(self, up: Tensor, hr: Tensor) -> dict[str, Tensor]:
+        """The terms of the objective for one batch, by name; their sum is minimised.
+
+        L1 terms are sums over a patch, averaged over the batch (the release sums over the batch too, which
+        neither optimiser notices).
+        """
+        c, batch = self.config, len(up)
+        if c.stage == "answer":
+            with self.autocast():
+                code = self.net.input_code(self.net.features(up))
+            return {"answer": (self.answer(code, None, up, None) - hr).abs().sum() / batch}
+        with torch.no_grad(), self.autocast():
+            code = self.net.input_code(self.net.features(up)).float()
+        g = self.net.generator(up)
+        lr = sr.bicubic(hr, c.scale, up=False)
+        generator = torch.Generator().manual_seed(c.seed * 1_000_003 + self.step)
+        draws = [sr.noise(generator, batch).to(self.device) for _ in range(3)]
+        zero = self.answer(code, None, up, lr)
+        terms = {"answer": (zero - hr).abs().sum() / batch}
+        if c.fit:
+            calm = min(1.0, 0.3 + 1.4 * self.step / c.steps)  # a decoder that is new to noise gets less of it
+            eps = self.fit(code, g.detach(), up, lr, hr, calm * draws[0])
+            picture = self.answer(code, sr.PRIOR_SD * g * eps, up, lr)
+            terms["fit"] = c.fit * (picture - hr).abs().sum() / batch
+        if c.energy:
+            twice = [torch.cat([t, t]) for t in (code, g, up, lr)]
+            z = sr.PRIOR_SD * twice[1] * torch.cat(draws[1:])
+            y1, y2 = self.answer(twice[0], z, twice[2], twice[3]).chunk(2)
+            terms["energy"] = c.energy * energy_score(self.distances, y1, y2, hr, zero.detach())
+        return terms
+
+    def learning_rate(self) -> float:
+        """Share of the peak: a short rise, a plateau, and a straight fall to zero over the last part."""
+        c = self.config
+        return min(1.0, (self.step + 1) / c.warmup, (c.steps - self.step) / max(1.0, c.decay * c.steps))
+
+    def train_step(self, up: Tensor, hr: Tensor) -> dict[str, float]:
+        up, hr = (t.to(self.device, memory_format=torch.channels_last) for t in (up, hr))
+        terms = self.losses(up, hr)
+        for p in self.parameters.values():
+            p.grad = None
+        torch.stack(list(terms.values())).sum().backward()
+        for k, p in self.flat.items():
+            p.grad = self.parameters[k].grad.flatten(1)
+        for optimiser in self.optimisers:
+            for group in optimiser.param_groups:
+                group["lr"] = group["peak"] * self.learning_rate()
+            optimiser.step()
+        share = 1 - min(self.config.ema, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self.parameters.values()], share)
+        self.step += 1
+        return {k: float(v.detach()) for k, v in terms.items()}
+
+    @torch.no_grad()
+    def validate(self, up: Tensor, hr: Tensor) -> dict[str, float]:
+        """Figures of the averaged weights on held-out patches: PSNR on Y of z = 0, diversity of samples."""
+        mine = {k: p.clone() for k, p in self.parameters.items()}
+        for k, p in self.parameters.items():
+            p.copy_(self.average[k])
+        answers, samples = [], []
+        for u, h in zip(up.to(self.device).split(8), hr.to(self.device).split(8), strict=True):
+            u = u.contiguous(memory_format=torch.channels_last)
+            with self.autocast():
+                code = self.net.input_code(self.net.features(u)).float()
+            lr = sr.bicubic(h, self.config.scale, up=False)
+            answers.append(self.answer(code, None, u, lr).cpu())
+            if self.config.stage == "latents":
+                g = self.net.generator(u)
+                draws = [sr.noise(seed, len(u)).to(self.device) for seed in range(6)]
+                samples.append([self.answer(code, sr.PRIOR_SD * g * e, u, lr).cpu() for e in draws])
+        for k, p in self.parameters.items():
+            p.copy_(mine[k])
+        images = lambda t: [x.permute(1, 2, 0).numpy() for x in t]  # noqa: E731
+        originals = images(hr)
+        border = self.config.scale
+        psnr = lambda t: float(np.mean([sr.psnr_y(a, b, border) for a, b in zip(images(t), originals, strict=True)]))  # noqa: E731
+        found = {"psnr_bicubic": psnr(up), "psnr": psnr(torch.cat(answers))}
+        if samples:
+            drawn = [torch.cat(s) for s in zip(*samples, strict=True)]
+            spread = torch.stack(drawn).std(0).mean() * 255
+            each = zip(zip(*(images(d) for d in drawn), strict=True), originals, strict=True)
+            found |= {
+                "psnr_sample": psnr(drawn[0]),
+                "spread": float(spread),
+                "diversity": float(np.mean([sr.diversity(s, o) for s, o in each])),
+            }
+        return {k: round(v, 3) for k, v in found.items()}
+
+
+def train(config: Config) -> Trainer:
+    """Run, or go on with, the run that a configuration describes."""
+    trainer = Trainer(config)
+    trainer.run.mkdir(parents=True, exist_ok=True)
+    if trainer.resume():
+        print(f"resumed at step {trainer.step}", flush=True)
+    photographs = load_photographs(config.data, config.scale)
+    kept = [p for i, p in enumerate(photographs) if i % HELD_OUT]
+    held_out = Patches(photographs[::HELD_OUT], config.scale, batch=24, candidates=2, seed=1)(0)
+    patches = Patches(kept, config.scale, config.batch, config.candidates, config.seed)
+    log, sums, begin = trainer.run / "log.csv", Counter(), time.time() - trainer.seconds
+    bar = tqdm(initial=trainer.step, total=config.steps, disable=None)
+    for up, hr in patches.stream(trainer.step, config.steps):
+        sums.update(trainer.train_step(up, hr))
+        bar.update()
+        trainer.seconds = time.time() - begin
+        last = trainer.step == config.steps
+        if trainer.step % config.validate == 0 or last:
+            count = (trainer.step - 1) % config.validate + 1
+            row = {"step": trainer.step, "seconds": round(trainer.seconds)}
+            row |= {k: round(v / count, 2) for k, v in sums.items()} | trainer.validate(*held_out)
+            sums.clear()
+            new = not log.exists()
+            with log.open("a", newline="") as f:
+                writer = csv.DictWriter(f, row)
+                if new:
+                    writer.writeheader()
+                writer.writerow(row)
+            print(row, flush=True)
+        if trainer.step % config.checkpoint == 0 or last:
+            trainer.save()
+            trainer.record()
+    return trainer
+
+
+# -- export -------------------------------------------------------------------------------------------------
+
+
+def export(run: str | Path, name: str, folder: Path = sr.WEIGHTS) -> Path:
+    """Write a run's averaged weights as the compact file SR_VAE_<name>.safetensors and renew the model card."""
+    run = Path(run)
+    config = json.loads((run / "config.json").read_text())
+    scale, _, variant = name.partition("-")
+    if scale != f"{config['scale']}x" or variant not in ("D", "P"):
+        raise ValueError(f"the name must be {config['scale']}x-D or {config['scale']}x-P, not {name!r}")
+    net = sr.SRVAE(config["scale"], grid_generator=True)
+    with safe_open(run / "checkpoint.safetensors", "pt") as f:
+        names = set(f.keys())
+        state = {k: f.get_tensor(f"ema.{k}" if f"ema.{k}" in names else f"model.{k}") for k in net.state_dict()}
+    net.load_state_dict(state)
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"SR_VAE_{name}.safetensors"
+    with (run / "log.csv").open(newline="") as f:
+        validation = list(csv.DictReader(f))[-1]
+    notes = {"variant": variant, "history": config["history"], "sources": config["sources"], "validation": validation}
+    sr.save_model(net, path, **notes)
+    write_card(folder)
+    return path
+
+
+def write_card(folder: Path = sr.WEIGHTS) -> None:
+    """Write README.md, the model card, from what the weights files say of themselves."""
+    lines = [
+        "# Weights\n",
+        "Written by `python notebooks/training.py --export`; the facts are in the metadata of each file.",
+        "",
+        "generator1 is held on the LR grid, fully connected weights are int8 with one scale a row, convolutions",
+        "float16. The encoder is not needed to sample and is not shipped.\n",
+    ]
+    for file in sorted(folder.glob("SR_VAE_*.safetensors")):
+        with safe_open(file, "pt") as f:
+            notes = {k: json.loads(v) for k, v in f.metadata().items()}
+        lines += [f"## {file.stem.removeprefix('SR_VAE_')}\n", f"`{file.name}`, {file.stat().st_size / 1e6:.1f} MB.\n"]
+        lines += ["| stage | steps | batch | minutes | machine | command |", "|---|---|---|---|---|---|"]
+        for h in notes["history"]:
+            lines.append("| {stage} {scale}x | {steps} | {batch} | {minutes} | {machine} | `{command}` |".format(**h))
+        features = {h["features"] for h in notes["history"]} - {""}
+        if features:
+            lines += [
+                "",
+                f"The energy score's features: {', '.join(sorted(features))} (Collaborative Distillation, MIT).",
+            ]
+        figures = ", ".join(f"{k} {v}" for k, v in notes["validation"].items() if k not in ("step", "seconds"))
+        lines += ["", f"On held-out patches of the training photographs: {figures}.", ""]
+        lines += ["| photographs | source | licence |", "|---|---|---|"]
+        lines += ["| {photographs} | {source} | {licence} |".format(**s) for s in notes["sources"]] + [""]
+    part = folder / "README.part"
+    part.write_text("\n".join(lines))
+    os.replace(part, folder / "README.md")
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
-    for name, default in asdict(Config()).items():
-        if isinstance(default, bool):
-            parser.add_argument(f"--{name}", action="store_true")
+    """Command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    for f in fields(Config):
+        flag, text = "--" + f.name.replace("_", "-"), f.metadata.get("help", "")
+        if isinstance(f.default, bool):
+            parser.add_argument(flag, action="store_true", help=text)
         else:
-            parser.add_argument("--" + name.replace("_", "-"), type=type(default), default=default)
-    train(Config(**vars(parser.parse_args())))
+            parser.add_argument(flag, type=type(f.default), default=f.default, help=f"{text} [{f.default}]")
+    parser.add_argument("--export", default="", metavar="NAME", help="do not train: ship the run's weights as NAME")
+    options = vars(parser.parse_args())
+    name = options.pop("export")
+    try:
+        if name:
+            print(export(options["run"], name))
+        else:
+            train(Config(**options))
+    except (ValueError, FileNotFoundError) as error:
+        parser.exit(2, f"{error}\n")
 
 
 if __name__ == "__main__":
