@@ -92,23 +92,8 @@ def test_start_gives_each_latent_its_place():
 
 
 def command(photographs, run, *more):
-    fixed = [
-        "--batch",
-        "1",
-        "--validate",
-        "3",
-        "--checkpoint",
-        "2",
-        "--warmup",
-        "1",
-        "--threads",
-        "1",
-        "--fp32",
-        "--device",
-        "cpu",
-        "--features",
-        "none",
-    ]
+    fixed = ["--batch", "1", "--validate", "3", "--checkpoint", "2", "--warmup", "1", "--threads", "1"]
+    fixed += ["--fp32", "--device", "cpu", "--features", "none"]
     return [
         sys.executable,
         str(NOTEBOOKS / "training.py"),

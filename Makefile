@@ -1,0 +1,47 @@
+# make lab    sets up and opens JupyterLab on SR_VAE_4x.ipynb
+# make test   sets up and runs everything that can be checked
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+ROOT_FLAG := $(if $(filter 0,$(shell id -u)),--allow-root)
+NOTEBOOKS := $(sort $(wildcard notebooks/*.ipynb))
+
+.PHONY: help setup lab test lint notebooks figures benchmark
+
+help:
+	@echo "make lab        open JupyterLab on SR_VAE_4x.ipynb (prints the address where there is no browser)"
+	@echo "make test       lint, tests, and all notebooks run and compared with their saved numbers"
+	@echo "make notebooks  run all notebooks and save their outputs"
+	@echo "make figures    draw all figures into data/figures"
+	@echo "make benchmark  time and memory on this machine"
+
+setup: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml
+	$(PYTHON) -c "import sys; assert sys.version_info >= (3, 11), 'Python 3.11 or newer is needed: make PYTHON=python3.12 ...'"
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable ".[test]"
+	touch $@
+
+lab: setup
+	$(BIN)/jupyter lab $(ROOT_FLAG) notebooks/SR_VAE_4x.ipynb
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+test: lint
+	$(BIN)/python -m pytest -ra --nbval-lax --nbval-current-env --nbval-cell-timeout 300 tests notebooks
+
+notebooks: setup
+	for notebook in $(NOTEBOOKS); do \
+	  $(BIN)/jupyter nbconvert --to notebook --execute --inplace \
+	    --ExecutePreprocessor.store_widget_state=False $$notebook || exit 1; \
+	done
+
+figures: setup
+	$(BIN)/python notebooks/figures.py
+
+benchmark: setup
+	$(BIN)/python notebooks/benchmarks.py speed
+	$(BIN)/python notebooks/benchmarks.py memory
