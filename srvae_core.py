@@ -360,6 +360,9 @@ def save_model(model: SRVAE, path: str | os.PathLike, *, compact: bool = True, *
         compact: generator1 on the LR grid, fully connected weights int8 with one float32 scale per row,
             convolutions float16; False keeps float32 and the layout as it is.
         notes: free text for the file's metadata, such as ``variant="D"``.
+
+    Raises:
+        ValueError: when a weight is NaN or infinite; what is there already stays.
     """
     tensors: dict[str, Tensor] = {}
     for layer in model.layers:
@@ -368,6 +371,8 @@ def save_model(model: SRVAE, path: str | os.PathLike, *, compact: bool = True, *
         module = model.get_submodule(layer.name)
         for kind, t in module.state_dict().items():
             t = t.detach().cpu().float()
+            if not torch.isfinite(t).all():
+                raise ValueError(f"{layer.name}.{kind} has values that are not finite")
             if compact and layer.name == "generator1" and kind == "weight" and not model.grid_generator:
                 t = GridLinear(model.scale, layer.cout).compress(t)
             if compact and layer.kind == "fc" and kind == "weight":
@@ -395,17 +400,22 @@ def _is_encoder(name: str) -> bool:
 def _from_safetensors(path: Path, scale: int | None) -> SRVAE:
     try:
         with safe_open(path, "pt") as f:
-            meta = {k: json.loads(v) for k, v in (f.metadata() or {}).items()}
+            notes = f.metadata() or {}
             tensors = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (not a mapping)
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is no readable safetensors file, perhaps cut short: {error}") from error
+    meta = {}
+    with suppress(KeyError, json.JSONDecodeError):
+        meta = {k: json.loads(notes[k]) for k in ("format", "scale", "residual", "grid_generator")}
     if meta.get("format") != FORMAT:
-        raise ValueError(f"{path} is no SR-VAE weights file: its metadata lack format {FORMAT!r}")
+        raise ValueError(f"{path} is no SR-VAE weights file: its metadata lack what {FORMAT!r} files say")
     if scale is not None and meta["scale"] != scale:
         raise ValueError(f"{path} holds a {meta['scale']}x model, not {scale}x")
-    for name in [k.removesuffix(".scale") for k in tensors if k.endswith(".scale")]:
-        if f"{name}.weight" in tensors:
-            tensors[f"{name}.weight"] = tensors[f"{name}.weight"].float() * tensors.pop(f"{name}.scale")[:, None]
+    for name in [k for k, t in tensors.items() if t.dtype == torch.int8]:
+        row_scale = tensors.pop(name.removesuffix("weight") + "scale", torch.empty(0))
+        if row_scale.shape != tensors[name].shape[:1]:
+            raise ValueError(f"{path}: {name} is int8 but has not one scale per row")
+        tensors[name] = tensors[name].float() * row_scale[:, None]
     model = SRVAE(meta["scale"], residual=meta["residual"], grid_generator=meta["grid_generator"])
     _fill(model, tensors, path)
     return model
@@ -481,12 +491,12 @@ def _from_caffemodel(path: Path, scale: int) -> SRVAE:
     tensors = {}
     for layer in model.layers:
         for kind, blob in zip(("weight", "bias"), blobs.get(layer.name, ()), strict=False):
-            t = torch.from_numpy(np.frombuffer(blob.data, "<f4").copy())
             shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
             want = model.state_dict()[f"{layer.name}.{kind}"].shape
             core = lambda dims: [d for d in dims if d != 1]  # noqa: E731 (V1 pads shapes with ones)
-            if t.numel() != math.prod(shape):
-                raise ValueError(f"{path}: {layer.name} holds {t.numel()} numbers for the shape {shape}")
+            if len(blob.data) != 4 * math.prod(shape):
+                raise ValueError(f"{path}: {layer.name} holds {len(blob.data) / 4:g} numbers for the shape {shape}")
+            t = torch.from_numpy(np.frombuffer(blob.data, "<f4").copy())
             tensors[f"{layer.name}.{kind}"] = t.view(want if core(shape) == core(want) else shape)
     spare = [n for n in blobs if n not in {row.name for row in model.layers}]
     if spare:
@@ -520,7 +530,7 @@ def check_image(image: np.ndarray, what: str = "image") -> np.ndarray:
     return image
 
 
-def read_image(source: str | os.PathLike | bytes) -> np.ndarray:
+def read_image(source: str | os.PathLike | bytes | bytearray | memoryview) -> np.ndarray:
     """An image file, or the bytes of one: (H, W, 3) RGB or (H, W, 4) with alpha, uint8 or uint16.
 
     Grey files become RGB; the EXIF rotation is applied.
@@ -529,8 +539,8 @@ def read_image(source: str | os.PathLike | bytes) -> np.ndarray:
         FileNotFoundError: no such file.
         ValueError: no image, or one that OpenCV cannot read.
     """
-    data = source if isinstance(source, bytes) else Path(source).read_bytes()
-    name = "the data given" if isinstance(source, bytes) else str(source)
+    given = isinstance(source, bytes | bytearray | memoryview)
+    data, name = (source, "the data given") if given else (Path(source).read_bytes(), str(source))
     image = None
     if data:
         with suppress(cv2.error):
@@ -572,11 +582,13 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     """Write (H, W), (H, W, 3) RGB or (H, W, 4) uint8 or uint16 in the format that the file name says.
 
     Raises:
-        ValueError: a format that OpenCV does not know, or float samples.
+        ValueError: a format that OpenCV does not know or that cannot hold 16 bit, or float samples.
     """
     path = Path(path)
     if check_image(image).dtype.kind == "f":
         raise ValueError("image files hold 8 or 16 bit, not float: convert first")
+    if image.dtype == np.uint16 and path.suffix.lower() not in (".png", ".tif", ".tiff"):
+        raise ValueError(f"{path}: only PNG and TIFF files take 16 bit")
     if image.ndim == 3:
         image = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR)
     try:
@@ -584,8 +596,11 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     except cv2.error as error:
         raise ValueError(f"{path}: cannot write {path.suffix or 'a file without an ending'} files") from error
     part = path.with_name(path.name + ".part")
-    part.write_bytes(data.tobytes())
-    os.replace(part, path)
+    try:
+        part.write_bytes(data.tobytes())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def _peak(dtype: np.dtype) -> int:
@@ -645,8 +660,6 @@ def downscale(image: np.ndarray, scale: int) -> np.ndarray:
     Raises:
         ValueError: when a side is no multiple of the scale (see :func:`crop_to_multiple`).
     """
-    if any(n % scale for n in check_image(image).shape[:2]):
-        raise ValueError(f"{image.shape[0]}x{image.shape[1]} is no multiple of {scale}: use crop_to_multiple first")
     return _resample(image, scale, up=False)
 
 
@@ -654,6 +667,8 @@ def _resample(image: np.ndarray, scale: int, *, up: bool) -> np.ndarray:
     if not isinstance(scale, int) or scale < 1:
         raise ValueError(f"scale must be a positive whole number, not {scale!r}")
     peak = None if check_image(image).dtype.kind == "f" else _peak(image.dtype)
+    if not up and any(n % scale for n in image.shape[:2]):
+        raise ValueError(f"{image.shape[0]}x{image.shape[1]} is no multiple of {scale}: use crop_to_multiple first")
     y = to_image(bicubic(to_tensor(image), scale, up=up, peak=peak), image.dtype)
     return y[..., 0] if image.ndim == 2 else y
 
