@@ -1,0 +1,73 @@
+"""What several test files share: photographs, benchmark folders, models."""
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+
+import srvae_core as sr
+
+ROOT = Path(__file__).resolve().parent.parent
+BENCHMARKS = ROOT.parent / "shared" / "benchmarks"
+
+
+@pytest.fixture(scope="session")
+def photographs() -> dict[str, np.ndarray]:
+    """The photographs that scikit-image bundles, (H, W, 3) uint8."""
+    return {
+        "astronaut": skimage.data.astronaut(),
+        "chelsea": skimage.data.chelsea(),
+        "coffee": skimage.data.coffee(),
+        "rocket": skimage.data.rocket(),
+        "motorcycle": skimage.data.stereo_motorcycle()[0],
+    }
+
+
+@pytest.fixture(scope="session")
+def crops(photographs) -> dict[str, np.ndarray]:
+    """The middle 256x256 pixels of each photograph: quick, and still several tiles."""
+    middle = {}
+    for name, image in photographs.items():
+        y, x = (n // 2 - 128 for n in image.shape[:2])
+        middle[name] = np.ascontiguousarray(image[y : y + 256, x : x + 256])
+    return middle
+
+
+@pytest.fixture(scope="session")
+def benchmark_set():
+    """A function name -> images of a benchmark folder beside the checkout; skips where there is none."""
+
+    def images(name: str) -> list[np.ndarray]:
+        files = sorted((BENCHMARKS / name).glob("*.png"))
+        if not files:
+            pytest.skip(f"no benchmark images in {BENCHMARKS / name}")
+        return [sr.read_image(f) for f in files]
+
+    return images
+
+
+@pytest.fixture(scope="session")
+def shipped():
+    """A function name -> shipped model, each loaded once."""
+    return cache(sr.load_model)
+
+
+@pytest.fixture(scope="session")
+def random_model():
+    """A function scale -> model with the release's initial values, but latents that change the picture."""
+
+    @cache
+    def build(scale: int) -> sr.SRVAE:
+        torch.manual_seed(scale)
+        model = sr.SRVAE(scale, grid_generator=True)
+        with torch.no_grad():
+            for name in ("ip4", "ip5", "ip6"):  # std 0.01 lets next to nothing through
+                model.get_submodule(name).weight *= 4
+            last = model.get_submodule("SR_res")
+            last.weight *= 0.1
+        return model.eval().requires_grad_(False)
+
+    return build

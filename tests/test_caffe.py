@@ -1,0 +1,251 @@
+"""Parity with Caffe: OpenCV's importer runs the release's nets on the .caffemodel that the core loads."""
+
+import re
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+import srvae_core as sr
+
+
+def random_weights(layers: list[sr.Layer], seed: int) -> dict[str, list[np.ndarray]]:
+    """Blobs in Caffe's shapes, scaled so that every layer, also the latents', shows in the output."""
+    rng = np.random.default_rng(seed)
+    normal = lambda shape, sd: (rng.standard_normal(shape, np.float32) * sd).astype(np.float32)  # noqa: E731
+    blobs = {}
+    for layer in layers:
+        if layer.kind == "prelu":
+            blobs[layer.name] = [rng.uniform(0.05, 0.5, 1).astype(np.float32)]
+            continue
+        shape = (layer.cout, layer.cin) if layer.kind == "fc" else (layer.cout, layer.cin, layer.kernel, layer.kernel)
+        if layer.kind == "deconv":
+            shape = (layer.cin, layer.cout, *shape[2:])
+        fan = layer.cin * layer.kernel**2 / (layer.stride**2 if layer.kind == "deconv" else 1)
+        blobs[layer.name] = [normal(shape, fan**-0.5), normal(layer.cout, 0.1)]
+    return blobs
+
+
+def caffemodel(blobs: dict[str, list[np.ndarray]], *, v1: bool = False):
+    """A NetParameter message, in the present form or as Caffe wrote it before 2015 ("layers", 4-dim shapes)."""
+    net = sr._caffe_net_message()(name="SR-VAE")
+    for name, arrays in blobs.items():
+        layer = (net.layers if v1 else net.layer).add(name=name)
+        for a in arrays:
+            blob = layer.blobs.add(data=a.astype("<f4").tobytes())
+            if v1:
+                blob.num, blob.channels, blob.height, blob.width = (1,) * (4 - a.ndim) + a.shape
+            else:
+                blob.shape.dim.extend(a.shape)
+    return net
+
+
+def prototxt(layers: list[sr.Layer]) -> str:
+    """VAE_Deploy_{4x,8x}.prototxt, its DummyData layers (mu and sd) swapped for inputs."""
+    rows = {layer.name: layer for layer in layers}
+    text = []
+
+    def add(name: str, kind: str, bottoms: str, parameters: str = "") -> str:
+        links = " ".join(f'bottom: "{b}"' for b in bottoms.split())
+        text.append(f'layer {{ name: "{name}" type: "{kind}" {links} top: "{name}" {parameters} }}')
+        return name
+
+    def learned(name: str, bottom: str, relu: bool = False) -> str:
+        r = rows[name]
+        if r.kind == "prelu":
+            return add(name, "PReLU", bottom, "prelu_param { channel_shared: true }")
+        if r.kind == "fc":
+            add(name, "InnerProduct", bottom, f"inner_product_param {{ num_output: {r.cout} }}")
+        else:
+            kind = "Convolution" if r.kind == "conv" else "Deconvolution"
+            size = f"num_output: {r.cout} kernel_size: {r.kernel} stride: {r.stride} pad: {r.pad}"
+            add(name, kind, bottom, f"convolution_param {{ {size} }}")
+        return add(f"relu_{name}", "ReLU", name) if relu else name
+
+    for name, dims in (("data", (1, 3, 128, 128)), ("mu", (1, 1024)), ("sd", (1, 1024))):
+        add(name, "Input", "", f"input_param {{ shape {{ {' '.join(f'dim: {d}' for d in dims)} }} }}")
+    x = "data"
+    features = [name for name in rows if name.startswith("feat")]
+    for name in features:
+        x = learned(name, x, relu=name != features[-1])
+    code = learned("input2", learned("input1", x, relu=True))
+    x = learned("generator2", learned("generator1", "data", relu=True), relu=True)
+    x = add("mvn", "MVN", x, "mvn_param { across_channels: true eps: 1e-9 }")
+    x = add("scaled", "Eltwise", f"{x} sd", "eltwise_param { operation: PROD }")
+    x = add("z", "Eltwise", f"mu {x}", "eltwise_param { operation: SUM }")
+    for name in ("ip4", "ip5", "ip6"):
+        x = learned(name, x, relu=True)
+    dims = "dim: 1 dim: 16 dim: 16 dim: 16" if "feat4_1" in rows else "dim: 1 dim: 4 dim: 32 dim: 32"
+    x = learned("decoder1", add("map", "Reshape", x, f"reshape_param {{ shape {{ {dims} }} }}"))
+    x = learned("relu_decoder1", add("concat", "Concat", f"{code} {x}"))
+    for s in range(1, 4 if "feat4_1" in rows else 3):
+        h = learned(f"relu1_SR_s{s}", learned(f"conv1_SR_s{s}", x))
+        down = learned(f"relu2_SR_s{s}", learned(f"conv2_SR_s{s}", h))
+        x = learned(f"local_output_SR_s{s}", x)
+        e = add(f"minus_s{s}", "Eltwise", f"{x} {down}", "eltwise_param { operation: SUM coeff: 1 coeff: -1 }")
+        e = learned(f"relu3_SR_s{s}", learned(f"conv3_SR_s{s}", e))
+        h = learned(f"local_conv1_SR_s{s}", h)
+        x = learned(f"relu_output_SR_s{s}", add(f"plus_s{s}", "Eltwise", f"{h} {e}", ""))
+    learned(layers[-1].name, x)
+    return "\n".join(text)
+
+
+@pytest.fixture(scope="module", params=[4, 8])
+def nets(request, tmp_path_factory):
+    """(scale, path of a real .caffemodel file in the deploy form, its blobs, its layers)."""
+    layers = sr.release_layers(request.param, residual=False)
+    blobs = random_weights(layers, seed=request.param)
+    path = tmp_path_factory.mktemp("caffe") / "VAE_Deploy.caffemodel"
+    path.write_bytes(caffemodel(blobs).SerializeToString())
+    yield request.param, path, blobs, layers
+    path.unlink()  # 172 or 201 MB
+
+
+def run_opencv(layers: list[sr.Layer], path: Path, inputs: dict[str, np.ndarray]) -> np.ndarray:
+    deploy = path.with_suffix(".prototxt")
+    deploy.write_text(prototxt(layers))
+    net = cv2.dnn.readNetFromCaffe(str(deploy), str(path))
+    for name, value in inputs.items():
+        net.setInput(value, name)
+    return net.forward(layers[-1].name)
+
+
+@pytest.mark.parametrize("form", ["deploy", "training"])
+def test_parity_with_opencvs_caffe(nets, tmp_path, form):
+    scale, path, blobs, layers = nets
+    rng = np.random.default_rng(scale)
+    up = rng.random((1, 3, 128, 128), np.float32)
+    mu, sd = rng.standard_normal((2, 1, 1024), np.float32)
+    if form == "training":
+        layers = sr.release_layers(scale, residual=True)
+        path = tmp_path / "VAE_SR_iter_105000.caffemodel"
+        renamed = {"SR_res" if name == "SR" else name: v for name, v in blobs.items()}
+        path.write_bytes(caffemodel(renamed).SerializeToString())
+    wanted = run_opencv(layers, path, {"data": up, "mu": mu, "sd": sd})
+    if form == "training":
+        wanted = wanted + up
+
+    model = sr.load_model(path, scale=scale)
+    if form == "training":
+        path.unlink()
+    assert model.residual == (form == "training")
+    x = torch.from_numpy(up)
+    with torch.inference_mode():
+        z = torch.from_numpy(mu) + model.generator(x) * torch.from_numpy(sd)
+        got = model(x, z).numpy()
+        silent = model(x, torch.zeros_like(z)).numpy()
+    assert np.abs(got - wanted).max() <= 1e-5 * np.abs(wanted).max()
+    assert np.abs(silent - wanted).max() > 0.01 * np.abs(wanted).max(), "the latents must count in this test"
+
+
+def test_v1_form_loads_to_the_same(nets, tmp_path):
+    scale, path, blobs, _ = nets
+    old = tmp_path / "old.caffemodel"
+    old.write_bytes(caffemodel(blobs, v1=True).SerializeToString())
+    a, b = (sr.load_model(p, scale=scale).state_dict() for p in (path, old))
+    old.unlink()
+    assert a.keys() == b.keys()
+    for name, tensor in a.items():
+        layer, kind = name.split(".")
+        assert torch.equal(tensor, torch.from_numpy(blobs[layer][kind == "bias"])), name
+        assert torch.equal(tensor, b[name]), name
+
+
+def test_loaded_model_enlarges(nets):
+    scale, path, _, _ = nets
+    model = sr.load_model(path, scale=scale)
+    assert not model.training
+    assert not model.has_encoder
+    lr = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
+    assert sr.super_resolve(lr, model, temperature=10).shape == (9 * scale, 7 * scale, 3)
+
+
+def changed_file(tmp_path, changes: dict[str, list[np.ndarray] | None]) -> Path:
+    """A 4x deploy file with some layers changed or (None) left out."""
+    state = sr.SRVAE(4, residual=False).state_dict()
+    blobs = {}
+    for name, tensor in state.items():  # a layer's weight, then its bias
+        blobs.setdefault(name.split(".")[0], []).append(tensor.numpy())
+    blobs = {name: arrays for name, arrays in (blobs | changes).items() if arrays}
+    path = tmp_path / "changed.caffemodel"
+    path.write_bytes(caffemodel(blobs).SerializeToString())
+    return path
+
+
+def test_training_snapshot_warns_of_layers_left_aside(tmp_path):
+    spare = {"feat1_1_HR": [np.ones((2, 2), np.float32)], "conv5_4": [np.ones((1, 2), np.float32)]}
+    path = changed_file(tmp_path, spare)
+    with pytest.warns(UserWarning, match="layers left aside: feat1_1_HR, conv5_4$") as caught:
+        sr.load_model(path, scale=4)
+    path.unlink()
+    assert caught[0].filename == __file__, "the warning points at the caller"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"ip5": None}, "missing ip5.weight; missing ip5.bias"),
+        ({"feat1_1": [np.ones((64, 3, 3, 3), np.float32)]}, "missing feat1_1.bias"),
+        (
+            {"ip4": [np.ones((1024, 2048), np.float32), np.ones(2048, np.float32)]},
+            "ip4.weight is (1024, 2048), should be (2048, 1024)",
+        ),
+        ({"SR": [np.full((3, 32, 3, 3), np.nan, np.float32), np.ones(3, np.float32)]}, "SR.weight has values that are"),
+        (
+            {name: [np.ones((1, 2), np.float32)] for name in ("encoder1", "encoder2", "encoder3", "ip1", "ip2", "ip3")},
+            "encoder1.weight is (1, 2), should be (256, 512, 3, 3)",
+        ),
+    ],
+    ids=["layer missing", "bias missing", "transposed", "NaN", "encoder"],
+)
+def test_files_that_do_not_fit(tmp_path, changes, message):
+    path = changed_file(tmp_path, changes)
+    with pytest.raises(ValueError, match=re.escape(message)):
+        sr.load_model(path, scale=4)
+    path.unlink()
+
+
+@pytest.mark.filterwarnings("ignore:.*layers left aside")
+def test_wrong_scale(nets):
+    scale, path, _, _ = nets
+    other = 12 - scale
+    with pytest.raises(ValueError, match=f"does not fit the {other}x SR-VAE: .*input1.weight is"):
+        sr.load_model(path, scale=other)
+    with pytest.raises(ValueError, match="give scale=4 or scale=8"):
+        sr.load_model(path)
+    with pytest.raises(ValueError, match="scale must be 4 or 8, not 2"):
+        sr.load_model(path, scale=2)
+
+
+def test_truncated_file(nets, tmp_path):
+    scale, path, _, _ = nets
+    data = path.read_bytes()
+    cut = tmp_path / "cut.caffemodel"
+    for size in (len(data) // 2, len(data) - 1):
+        cut.write_bytes(data[:size])
+        with pytest.raises(ValueError, match=r"cut.caffemodel is no readable .caffemodel, perhaps cut short"):
+            sr.load_model(cut, scale=scale)
+    cut.unlink()
+
+
+def test_shape_and_numbers_disagree(tmp_path):
+    net = caffemodel({"feat1_1": [np.ones(5, np.float32)]})
+    net.layer[0].blobs[0].shape.dim[:] = [64, 3, 3, 3]
+    path = tmp_path / "short.caffemodel"
+    path.write_bytes(net.SerializeToString())
+    with pytest.raises(ValueError, match=re.escape("feat1_1 holds 5 numbers for the shape (64, 3, 3, 3)")):
+        sr.load_model(path, scale=4)
+    net.layer[0].blobs[0].data = b"\0" * 7
+    path.write_bytes(net.SerializeToString())
+    with pytest.raises(ValueError, match=r"short\.caffemodel.*feat1_1"):
+        sr.load_model(path, scale=4)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n" + bytes(99), b"not a caffemodel at all", b"\x0a\x03abc"])
+def test_not_a_caffemodel(tmp_path, content):
+    path = tmp_path / "photo.caffemodel"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"photo\.caffemodel is no "):
+        sr.load_model(path, scale=4)

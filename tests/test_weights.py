@@ -1,0 +1,222 @@
+"""Weights files of our own: what they keep, what they cost, and what is said of files that do not fit."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+import srvae_core as sr
+
+MB = 10**6
+
+
+def test_something_is_shipped_for_each_scale():
+    names = sr.available_models()
+    assert {"4x-D", "8x-D"} <= set(names) <= {"4x-D", "4x-P", "8x-D", "8x-P"}
+
+
+def test_file_limits_and_nothing_pickled():
+    files = [f for f in sr.WEIGHTS.iterdir() if f.is_file()]
+    assert {f.suffix for f in files} <= {".safetensors", ".md", ".csv"}
+    sizes = [f.stat().st_size for f in files]
+    assert max(sizes) < 48 * MB
+    assert sum(sizes) < 96 * MB
+    for f in files:
+        if f.suffix == ".safetensors":  # an 8-byte length, then a JSON header: no code can hide in it
+            with f.open("rb") as stream:
+                header = json.loads(stream.read(int.from_bytes(stream.read(8), "little")))
+            assert header["__metadata__"]["format"] == json.dumps(sr.FORMAT)
+
+
+def test_a_pickle_is_refused(tmp_path):
+    for name in ("model.safetensors", "model.pt"):
+        torch.save({"weight": torch.ones(3)}, tmp_path / name)
+        with pytest.raises(ValueError, match=name):
+            sr.load_model(tmp_path / name)
+
+
+def full_precision(model: sr.SRVAE) -> sr.SRVAE:
+    """A float32 model of the release's layout whose compact form is, but for rounding, the given one.
+
+    Each weight lies anywhere within half a storage step of the shipped one: what training may have left there.
+    """
+    torch.manual_seed(0)
+    full = sr.SRVAE(model.scale, residual=model.residual)
+    state = {}
+    for name, t in model.state_dict().items():
+        layer = next(row for row in model.layers if row.name == name.split(".")[0])
+        dither = torch.rand(t.shape) - 0.5
+        if layer.kind == "fc" and name.endswith("weight"):
+            t = t + dither * t.abs().amax(1, keepdim=True) / 127
+        elif layer.kind in ("conv", "deconv") and name.endswith("weight"):
+            t = t * (1 + dither * 2**-10)  # float16 keeps 11 bits
+        if name == "generator1.weight":
+            q = model.generator1.q
+            t = (q @ t.unflatten(1, (3, q.shape[1], q.shape[1])) @ q.T).flatten(1)
+        state[name] = t
+    full.load_state_dict(state)
+    return full.eval()
+
+
+@pytest.mark.parametrize("name", sr.available_models())
+def test_compact_storage_costs_at_most_a_hundredth_of_a_db(name, shipped, crops, tmp_path):
+    scale = int(name[0])
+    full = full_precision(shipped(name))
+    sr.save_model(full, tmp_path / "compact.safetensors")
+    compact = sr.load_model(tmp_path / "compact.safetensors")
+    assert (tmp_path / "compact.safetensors").stat().st_size < 0.3 * 4 * sum(p.numel() for p in full.parameters())
+    changed = 0
+    for photograph in ("astronaut", "coffee"):
+        hr = crops[photograph][64:192, 64:192]
+        lr = sr.downscale(hr, scale)
+        for temperature in (0.0, 1.0):
+            a, b = (sr.super_resolve(lr, m, temperature=temperature, as_float=True) for m in (full, compact))
+            cost = sr.psnr_y(a, hr, scale) - sr.psnr_y(b, hr, scale)
+            assert abs(cost) <= 0.01, (photograph, temperature)
+            changed += not np.array_equal(a, b)
+    assert changed, "the two models must differ for this to be a test"
+
+
+@pytest.mark.parametrize("residual", [True, False])
+@pytest.mark.parametrize("scale", [4, 8])
+def test_round_trip_full(scale, residual, tmp_path):
+    torch.manual_seed(scale)
+    model = sr.SRVAE(scale, residual=residual, grid_generator=True)
+    sr.save_model(model, tmp_path / "m.safetensors", compact=False)
+    loaded = sr.load_model(tmp_path / "m.safetensors", scale=scale)
+    assert (loaded.scale, loaded.residual, loaded.training) == (scale, residual, False)
+    assert not any(p.requires_grad for p in loaded.parameters())
+    for (name, a), (_, b) in zip(model.state_dict().items(), loaded.state_dict().items(), strict=True):
+        assert torch.equal(a, b), name
+
+
+def test_round_trip_of_the_releases_layout(tmp_path):
+    """49,152 columns stay 49,152 unless compact; the encoder is left out."""
+    model = sr.SRVAE(4, encoder=True)
+    sr.save_model(model, tmp_path / "m.safetensors", compact=False)
+    loaded = sr.load_model(tmp_path / "m.safetensors")
+    (tmp_path / "m.safetensors").unlink()  # 172 MB
+    assert not loaded.grid_generator
+    assert not loaded.has_encoder
+    for name, t in loaded.state_dict().items():
+        assert torch.equal(t, model.get_parameter(name)), name
+
+
+def test_round_trip_compact(random_model, tmp_path):
+    """Compact rounds once: int8 steps of a row's largest weight, float16; saving again changes nothing."""
+    model = random_model(8)
+    sr.save_model(model, tmp_path / "a.safetensors", variant="D", note="ÄÖ\n")
+    once = sr.load_model(tmp_path / "a.safetensors")
+    for layer in model.layers:
+        a, b = (m.get_submodule(layer.name).weight for m in (model, once))
+        step = a.abs().amax(1, keepdim=True) / 127 if layer.kind == "fc" else a.abs() * 2**-10
+        if layer.kind != "prelu":
+            assert ((a - b).abs() <= 0.51 * step + 2**-24).all(), layer.name
+    sr.save_model(once, tmp_path / "b.safetensors")
+    twice = sr.load_model(tmp_path / "b.safetensors")
+    for name, t in once.state_dict().items():
+        torch.testing.assert_close(t, twice.state_dict()[name], rtol=1e-6, atol=0)
+    types = {str(t.dtype) for t in load_file(tmp_path / "a.safetensors").values()}
+    assert types == {"torch.int8", "torch.float16", "torch.float32"}
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory):
+    """A sound file, its tensors and metadata: what the tests below spoil."""
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("weights") / "good.safetensors"
+    sr.save_model(sr.SRVAE(8, grid_generator=True), path)
+    length = int.from_bytes(path.read_bytes()[:8], "little")
+    return path, load_file(path), json.loads(path.read_bytes()[8 : 8 + length])["__metadata__"]
+
+
+def test_unknown_name_lists_the_shipped():
+    with pytest.raises(FileNotFoundError, match=r"no model '4x-Q'.*4x-D.*8x-D"):
+        sr.load_model("4x-Q")
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        sr.load_model("nowhere/model.safetensors")
+
+
+def test_wrong_scale(good):
+    with pytest.raises(ValueError, match="holds a 8x model, not 4x"):
+        sr.load_model(good[0], scale=4)
+    with pytest.raises(ValueError, match="holds a 4x model, not 8x"):
+        sr.load_model("4x-D", scale=8)
+
+
+@pytest.mark.parametrize("part", [0.0, 0.0001, 0.5, 0.999])
+def test_truncated(good, tmp_path, part):
+    data = good[0].read_bytes()
+    (tmp_path / "cut.safetensors").write_bytes(data[: int(part * len(data))])
+    with pytest.raises(ValueError, match=r"cut\.safetensors is no readable safetensors file"):
+        sr.load_model(tmp_path / "cut.safetensors")
+
+
+@pytest.mark.parametrize(
+    "meta", [None, {"format": "pt"}, {"format": '"pt"'}, {"format": "3"}, {"format": '"srvae-1"'}, {"a": "{"}]
+)
+def test_foreign_safetensors(tmp_path, meta):
+    save_file({"a": torch.ones(2)}, tmp_path / "other.safetensors", meta)
+    with pytest.raises(ValueError, match=r"other\.safetensors is no "):
+        sr.load_model(tmp_path / "other.safetensors")
+
+
+def test_not_a_weights_file(tmp_path):
+    (tmp_path / "photo.png").write_bytes(b"\x89PNG")
+    with pytest.raises(ValueError, match=r"photo\.png is neither"):
+        sr.load_model(tmp_path / "photo.png")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.pop("feat2_1.bias"), "missing feat2_1.bias"),
+        (lambda t: t.pop("ip5.scale"), "ip5"),
+        (lambda t: t.pop("ip5.weight"), "missing ip5.weight"),
+        (lambda t: t.update(feat9=torch.ones(2)), "unknown feat9"),
+        (lambda t: t.update({"ip4.bias": torch.ones(3)}), r"ip4.bias is \(3,\), should be \(2048,\)"),
+        (lambda t: t.update({"ip4.scale": torch.ones(3)}), "ip4"),
+        (lambda t: t["SR_res.weight"].view(-1)[5:6].fill_(torch.nan), "SR_res.weight has values that are not finite"),
+        (lambda t: t["ip6.scale"][:1].fill_(torch.inf), "ip6.weight has values that are not finite"),
+    ],
+    ids=["missing", "scale missing", "int8 missing", "unknown", "misshapen", "scale misshapen", "NaN", "infinite"],
+)
+def test_tensors_that_do_not_fit(good, tmp_path, change, message):
+    _, tensors, meta = good
+    tensors = {k: t.clone() for k, t in tensors.items()}
+    change(tensors)
+    save_file(tensors, tmp_path / "bad.safetensors", meta)
+    with pytest.raises(ValueError, match=rf"bad\.safetensors.*{message}"):
+        sr.load_model(tmp_path / "bad.safetensors")
+
+
+def test_a_model_with_nan_is_not_saved_over_a_good_one(tmp_path):
+    """What cannot be loaded must not replace what can."""
+    model = sr.SRVAE(8, grid_generator=True)
+    path = tmp_path / "m.safetensors"
+    sr.save_model(model, path)
+    before = path.read_bytes()
+    with torch.no_grad():
+        model.ip4.weight[3, 5] = torch.nan
+    with pytest.raises(ValueError, match=r"ip4.weight has values that are not finite"):
+        sr.save_model(model, path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("step", ["save_file", "replace"])
+def test_failed_saving_leaves_nothing_half_written(random_model, tmp_path, monkeypatch, step):
+    path = tmp_path / "m.safetensors"
+    path.write_bytes(b"the old file")
+
+    def fails(*arguments, **_):
+        if step == "save_file":
+            arguments[1].write_bytes(b"half of it")
+        raise OSError("disk full")
+
+    monkeypatch.setattr(*((sr, "save_file") if step == "save_file" else (sr.os, "replace")), fails)
+    with pytest.raises(OSError, match="disk full"):
+        sr.save_model(random_model(8), path)
+    assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
+    assert path.read_bytes() == b"the old file"
