@@ -67,8 +67,6 @@ class Config:
     decay: float = field(default=0.5, metadata={"help": "last share of the steps, with falling learning rate"})
     ema: float = field(default=0.99, metadata={"help": "decay of the averaged weights"})
     candidates: int = field(default=2, metadata={"help": "patches drawn for each one used; the most detailed is"})
-    fit: float = field(default=1.0, metadata={"help": "weight of the picture of latents fitted to HR (latents)"})
-    fit_steps: int = field(default=4, metadata={"help": "gradient steps of that fit"})
     energy: float = field(default=400.0, metadata={"help": "weight of the energy score of prior samples (latents)"})
     features: str = field(default=str(FEATURES), metadata={"help": "distilled VGG-19 for the energy score"})
     validate: int = field(default=500, metadata={"help": "steps between validations"})
@@ -309,7 +307,6 @@ class Trainer:
         ]
         for group in (g for o in self.optimisers for g in o.param_groups):
             group["peak"] = group["lr"]
-        self.force = torch.zeros((), device=self.device)  # running size of the fit's gradient
         self.step, self.seconds = 0, 0.0
         self.run = Path(c.run)
         self.history: list[dict] = self.previous_history() if c.initial else []
@@ -319,7 +316,7 @@ class Trainer:
     def tensors(self) -> dict[str, Tensor]:
         """Everything that the run's future depends on, by name."""
         found = {f"model.{k}": p for k, p in self.net.named_parameters()}
-        found |= {f"ema.{k}": p for k, p in self.average.items()} | {"force": self.force}
+        found |= {f"ema.{k}": p for k, p in self.average.items()}
         for name, p in [*self.flat.items(), *((g["name"], g["params"][0]) for g in self.optimisers[1].param_groups)]:
             for optimiser in self.optimisers:
                 found |= {f"optimiser.{k}.{name}": v for k, v in optimiser.state.get(p, {}).items()}
@@ -423,22 +420,6 @@ class Trainer:
             return y
         return y + sr.bicubic(lr - sr.bicubic(y, self.config.scale, up=False), self.config.scale, up=True)
 
-    def fit(self, code: Tensor, g: Tensor, up: Tensor, lr: Tensor, hr: Tensor, eps: Tensor) -> Tensor:
-        """Noise moved towards HR: a few gradient steps on eps from a prior draw, kept at the prior's length.
-
-        A teacher in the place of an encoder: places where the latents matter move, the rest stay prior noise.
-        """
-        for _ in range(self.config.fit_steps):
-            eps = eps.detach().requires_grad_()
-            error = (self.answer(code, sr.PRIOR_SD * g * eps, up, lr) - hr).abs().sum()
-            (slope,) = torch.autograd.grad(error, eps)
-            with torch.no_grad():
-                size = slope.square().mean().sqrt()
-                self.force.copy_(torch.where(self.force > 0, self.force.lerp(size, 0.05), size))
-                eps = eps - 0.5 * slope / (self.force + 1e-8)
-                eps = eps / eps.square().mean(1, keepdim=True).sqrt().clamp_min(1.0)
-        return eps.detach()
-
     def losses(self, up: Tensor, hr: Tensor) -> dict[str, Tensor]:
         """The terms of the objective for one batch, by name; their sum is minimised.
 
@@ -455,20 +436,14 @@ class Trainer:
         g = self.net.generator(up)
         lr = sr.bicubic(hr, c.scale, up=False)
         generator = torch.Generator().manual_seed(c.seed * 1_000_003 + self.step)
-        draws = [sr.noise(generator, batch).to(self.device) for _ in range(3)]
         zero = self.answer(code, None, up, lr)
-        terms = {"answer": (zero - hr).abs().sum() / batch}
-        if c.fit:
-            calm = min(1.0, 0.3 + 1.4 * self.step / c.steps)  # a decoder that is new to noise gets less of it
-            eps = self.fit(code, g.detach(), up, lr, hr, calm * draws[0])
-            picture = self.answer(code, sr.PRIOR_SD * g * eps, up, lr)
-            terms["fit"] = c.fit * (picture - hr).abs().sum() / batch
-        if c.energy:
-            twice = [torch.cat([t, t]) for t in (code, g, up, lr)]
-            z = sr.PRIOR_SD * twice[1] * torch.cat(draws[1:])
-            y1, y2 = self.answer(twice[0], z, twice[2], twice[3]).chunk(2)
-            terms["energy"] = c.energy * energy_score(self.distances, y1, y2, hr, zero.detach())
-        return terms
+        twice = [torch.cat([t, t]) for t in (code, g, up, lr)]
+        z = sr.PRIOR_SD * twice[1] * sr.noise(generator, 2 * batch).to(self.device)
+        y1, y2 = self.answer(twice[0], z, twice[2], twice[3]).chunk(2)
+        return {
+            "answer": (zero - hr).abs().sum() / batch,
+            "energy": c.energy * energy_score(self.distances, y1, y2, hr, zero.detach()),
+        }
 
     def learning_rate(self) -> float:
         """Share of the peak: a short rise, a plateau, and a straight fall to zero over the last part."""

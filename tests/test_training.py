@@ -114,7 +114,7 @@ def answer_run(photographs, tmp_path_factory):
 
 
 def test_killed_run_goes_on_as_if_nothing_had_happened(photographs, answer_run, tmp_path):
-    more = ("--stage", "latents", "--initial", str(answer_run), "--steps", "6", "--fit-steps", "1")
+    more = ("--stage", "latents", "--initial", str(answer_run), "--steps", "6")
     subprocess.run(command(photographs, tmp_path / "whole", *more), check=True, capture_output=True)
     process = subprocess.Popen(command(photographs, tmp_path / "killed", *more), stdout=subprocess.DEVNULL)
     end = time.time() + 120
