@@ -774,9 +774,8 @@ class LatentField:
 
 
 def _enlarged(lr: Tensor, scale: int, eight_bit: bool) -> Tensor:
-    """The enlarged LR as the network was trained to see it: in [0, 1], rounded where it came from 8 bit."""
-    up = bicubic(lr, scale, up=True).clamp(0, 1)
-    return (up * 255).round() / 255 if eight_bit else up
+    """The enlarged LR as the network was trained to see it: in [0, 1], an 8-bit image where it came from one."""
+    return bicubic(lr, scale, up=True, peak=255 if eight_bit else None).clamp(0, 1)
 
 
 def _consistent(y: Tensor, lr: Tensor, scale: int) -> Tensor:
@@ -907,7 +906,10 @@ class Sampler:
 
 def _rgb_tensor(image: np.ndarray) -> Tensor:
     """The colours of a grey, RGB or RGBA image, (1, 3, H, W)."""
-    return to_tensor(np.repeat(image[..., None], 3, 2) if image.ndim == 2 else image[..., :3])
+    x = to_tensor(np.repeat(image[..., None], 3, 2) if image.ndim == 2 else image[..., :3])
+    if x.abs().max() > 2:  # bicubic reduction overshoots, but never that far
+        raise ValueError(f"lr is float and reaches {x.abs().max():g}: float images are read as [0, 1]")
+    return x
 
 
 def _generator(seed: int, temperature: float) -> torch.Generator:
@@ -917,8 +919,8 @@ def _generator(seed: int, temperature: float) -> torch.Generator:
 
 
 def _checked_region(region: Rect, whole: Rect) -> Rect:
-    top, left, height, width = region
-    if min(top, left) < 0 or min(height, width) < 1 or top + height > whole[2] or left + width > whole[3]:
+    inside = len(region) == 4 and min(region[:2]) >= 0 and min(region[2:]) >= 1
+    if not inside or region[0] + region[2] > whole[2] or region[1] + region[3] > whole[3]:
         raise ValueError(f"region {region} (top, left, height, width) is not inside the {whole[2]}x{whole[3]} LR image")
     return region
 
@@ -952,6 +954,8 @@ def _assemble(
     shape = (rect[2] * scale, rect[3] * scale, *lr.shape[2:])
     if out is None:
         out = np.empty(shape, dtype)
+    elif not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
     elif out.shape != shape or out.dtype != dtype:
         raise ValueError(f"out must be of shape {shape} and {dtype}, not {out.shape} and {out.dtype}")
     for block, answer in pieces:
@@ -1136,7 +1140,9 @@ def diversity(samples: Sequence[np.ndarray], hr: np.ndarray) -> float:
     target = _unit(hr, "hr")
     maps = []
     for sample in samples:
-        error = (_unit(sample, "a sample") - target) ** 2  # raises where sizes differ
-        maps.append(cv2.blur(error.mean(2), (16, 16)))
+        answer = _unit(sample, "a sample")
+        if answer.shape != target.shape:
+            raise ValueError(f"a sample is of shape {sample.shape}, the original of {hr.shape}")
+        maps.append(cv2.blur(((answer - target) ** 2).mean(2), (16, 16)))
     best = min(m.mean() for m in maps)
     return float(100 * (best - np.min(maps, 0).mean()) / best) if best else 0.0
