@@ -1,0 +1,462 @@
+"""Enlarging: the release's rule, the fast path beside it, seams, seeds, sizes, kinds of image, errors."""
+
+import numpy as np
+import pytest
+import torch
+
+import srvae_core as sr
+
+NAMES = sr.available_models()
+RNG = np.random.default_rng(5)
+
+
+def levels(a: np.ndarray, b: np.ndarray) -> int:
+    """The largest difference of two integer images in grey levels."""
+    assert a.shape == b.shape
+    assert a.dtype == b.dtype
+    return int(np.abs(a.astype(int) - b.astype(int)).max())
+
+
+def picture(height: int, width: int, channels: int = 3) -> np.ndarray:
+    """A smooth and an edgy half, (height, width, channels) uint8."""
+    y, x = np.mgrid[:height, :width]
+    waves = 128 + 90 * np.sin(x[..., None] / (3 + np.arange(channels)) + y[..., None] / 5)
+    waves[:, width // 2 :] += RNG.integers(-35, 36, (height, width - width // 2, channels))
+    return waves.clip(0, 255).astype(np.uint8)
+
+
+# --- the release's rule ------------------------------------------------------------------------------------
+
+
+def release_reference(lr: np.ndarray, model: sr.SRVAE, temperature: float, seed: int, transforms: int) -> np.ndarray:
+    """What the release's notebooks do, written from their description; (s*H, s*W, 3) float."""
+    s, generator = model.scale, torch.Generator().manual_seed(seed)
+    big = sr.enlarge(lr, s).astype(np.float32) / 255  # the 8-bit PNG that they read
+    total = 0
+    for k in range(transforms):
+        image = np.rot90(big, k % 4)
+        image = image[:, ::-1] if k >= 4 else image
+        rows, cols = ([*range(0, n - 128, 64), n - 128] for n in image.shape[:2])
+        answer, count = np.zeros_like(image), np.zeros((*image.shape[:2], 1))
+        for y in rows:
+            for x in cols:
+                tile = torch.from_numpy(image[y : y + 128, x : x + 128].transpose(2, 0, 1)[None].copy())
+                sd = temperature * 0.1 * torch.randn(1, 1024, generator=generator)
+                sample = model(tile, model.generator(tile) * sd)
+                answer[y : y + 128, x : x + 128] += sample[0].numpy().transpose(1, 2, 0)
+                count[y : y + 128, x : x + 128] += 1
+        answer = answer / count
+        total = total + np.rot90(answer[:, ::-1] if k >= 4 else answer, -(k % 4))
+    return total / transforms
+
+
+@pytest.mark.parametrize(
+    ("scale", "size", "transforms", "temperature"),
+    [(4, (32, 41), 8, 10.0), (4, (55, 48), 1, 10.0), (8, (26, 17), 1, 1.0), (8, (16, 16), 8, 0.0)],
+)
+def test_release_tiling_is_the_releases_rule(random_model, scale, size, transforms, temperature):
+    lr, model = picture(*size), random_model(scale)
+    with torch.inference_mode():
+        wanted = release_reference(lr, model, temperature, 7, transforms)
+    got = sr.super_resolve(
+        lr,
+        model,
+        temperature=temperature,
+        seed=7,
+        tiling="release",
+        self_ensemble=transforms == 8,
+        consistency=False,
+        as_float=True,
+    )
+    assert np.abs(got - wanted).max() < 1e-5 * np.abs(wanted).max()
+
+
+def test_release_tiling_mirrors_small_images(random_model):
+    """Smaller than one tile, where the release crashes: the mirrored image's answer, cut."""
+    lr = picture(20, 32)
+    mirrored = np.concatenate([lr, lr[::-1]])[:32]
+    small, large = (
+        sr.super_resolve(x, random_model(4), tiling="release", consistency=False, as_float=True)[:60]
+        for x in (lr, mirrored)
+    )
+    np.testing.assert_allclose(small, large, atol=1e-3)  # up to the enlarged border, some rows further down
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_whole_tiling_is_no_worse_than_the_releases(shipped, crops, name, record_property):
+    """Within 0.03 dB of the release's tiles on every bundled photograph, at z = 0, without self-ensemble."""
+    model, worst = shipped(name), {}
+    for photograph, hr in crops.items():
+        hr = hr[:192, :192]
+        lr = sr.downscale(hr, model.scale)
+        whole, release = (
+            sr.psnr_y(sr.super_resolve(lr, model, tiling=t, as_float=True), hr, model.scale)
+            for t in ("whole", "release")
+        )
+        worst[photograph] = whole - release
+        print(f"{name} {photograph}: whole {whole:.3f} dB, release tiling {release:.3f} dB, {whole - release:+.3f}")
+    record_property("whole minus release, dB", worst)
+    assert min(worst.values()) >= -0.03, worst
+
+
+# --- no seams ----------------------------------------------------------------------------------------------
+
+
+def step_at_borders(field: np.ndarray, borders: list[int], scale: int) -> float:
+    """Mean step across the given columns over the mean at all other columns of the same phase of the LR grid."""
+    steps = np.abs(np.diff(field.astype(np.float64), axis=1)).mean((0, 2))  # between columns i and i + 1
+    edges = np.arange(scale - 1, len(steps), scale)
+    here = np.isin(edges + 1, borders)
+    assert here.any()
+    return steps[edges[here]].mean() / steps[edges[~here]].mean()
+
+
+def tile_borders(sampler: sr.Sampler) -> list[int]:
+    """Columns of the answer where a tile begins or ends."""
+    field, s = sampler._fields[0], sampler.model.scale
+    starts = [i * field.step for i in range(field.grid[1])]
+    return [s * c for c in {*starts[1:], *(c + field.tile for c in starts[:-1])}]
+
+
+def noise_field(sampler: sr.Sampler, temperature: float, count: int = 4) -> np.ndarray:
+    """(sample - deterministic) for several seeds, one above the other."""
+    base = sampler(temperature=0, as_float=True)
+    return np.concatenate([sampler(seed, temperature, as_float=True) - base for seed in range(count)])
+
+
+@pytest.mark.parametrize("scale", [4, 8])
+def test_no_seam_in_what_the_noise_adds(random_model, scale):
+    sampler = sr.Sampler(random_model(scale), picture(160 // scale, 512 // scale), consistency=False)
+    field = noise_field(sampler, 10.0)
+    assert np.abs(field).max() > 1e-3
+    assert 0.85 < step_at_borders(field, tile_borders(sampler), scale) < 1.15
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_seam_in_the_shipped_models_answers(shipped, photographs, name):
+    """The same columns of the same photographs, once at tile borders and once not: the steps there are alike."""
+    model, s = shipped(name), int(name[0])
+    strips = [p[100:196, :416] for p in photographs.values()]
+    lr = sr.downscale(np.concatenate(strips), s)  # many rows, so that chance averages out
+    at = sr.Sampler(model, lr)
+    shift = at._fields[0].step // 2  # moves every border to where none was
+    beside = sr.Sampler(model, lr[:, shift:].copy())
+    borders = np.array([b for b in tile_borders(at) if 128 <= b <= 320])
+    assert len(borders) >= 3
+    assert not set(borders) & {b + shift * s for b in tile_borders(beside)}
+
+    def step(field: np.ndarray, columns: np.ndarray) -> float:
+        return np.abs(field[:, columns] - field[:, columns - 1]).mean()
+
+    answers = [sampler(temperature=0, as_float=True) for sampler in (at, beside)]
+    ratio = step(answers[0], borders) / step(answers[1], borders - shift * s)
+    assert 0.98 < ratio < 1.02
+    for seed in range(2):
+        noises = [view(seed, 1.0, as_float=True) - answer for view, answer in zip((at, beside), answers, strict=True)]
+        if np.abs(noises[0]).max() > 1e-4:  # silent latents have no seam either
+            assert 0.75 < step(noises[0], borders) / step(noises[1], borders - shift * s) < 1.3
+
+
+@pytest.mark.parametrize("scale", [4, 8])
+def test_a_ramp_in_every_latent_map_is_blended(random_model, scale):
+    """Each tile's map runs from 0 to 1: side by side they would jump by 1 at every border."""
+    model = sr.SRVAE(scale, grid_generator=True).eval()
+    with torch.inference_mode():
+        tile = 128 // scale
+        ramp = torch.linspace(0, 1, tile).expand(4096 // tile**2, tile, tile)
+        model.ip6.bias.copy_(ramp.flatten())
+        field = sr.LatentField(model, torch.rand(1, 3, 2 * tile, 4 * tile), eight_bit=True)
+        rest = field.map(None)
+    assert field.grid == (3, 5)
+    steps = rest[0, 0].diff(dim=1).abs()
+    overlap = tile - field.step
+    assert steps.max() < 1.1 * (1 - overlap / tile) / overlap  # the jump, spread over the overlap
+    torch.testing.assert_close(rest[0, 0, 0, :overlap], ramp[0, 0, :overlap])
+
+
+@pytest.mark.parametrize("scale", [4, 8])
+def test_noise_is_as_strong_where_tiles_overlap(random_model, scale):
+    """In the linear regime the noise's part of the latent map keeps its variance across an overlap."""
+    model = sr.SRVAE(scale, grid_generator=True).eval()
+    with torch.inference_mode():
+        for name in ("ip4", "ip5", "ip6"):  # far from every ReLU's corner
+            model.get_submodule(name).bias.fill_(1.0)
+            model.get_submodule(name).weight.abs_() if name != "ip4" else None
+        tile = 128 // scale
+        field = sr.LatentField(model, torch.rand(1, 3, tile, 3 * tile), eight_bit=True)
+        maps = torch.cat([field.map(field.z(sr.noise(i, field.tiles), 1.0)) for i in range(100)]) - field.rest
+    sd = maps.std(0).mean((0, 1))  # by column
+    inside = torch.zeros(3 * tile, dtype=bool)
+    for i in range(1, field.grid[1]):
+        inside[i * field.step : i * field.step + tile - field.step] = True
+    assert abs(sd[inside].mean() / sd[~inside].mean() - 1) < 0.1
+
+
+# --- one seed, one picture -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def scene(shipped, crops):
+    """(model, 33x47 LR image, its answer for seed 3 at temperature 1)."""
+    model = shipped(NAMES[0])
+    lr = sr.downscale(crops["coffee"], 4)[:33, :47]
+    return model, lr, sr.super_resolve(lr, model, temperature=1, seed=3)
+
+
+def test_any_number_of_threads(scene):
+    model, lr, wanted = scene
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            assert levels(sr.super_resolve(lr, model, temperature=1, seed=3), wanted) <= 1
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("block", [64, 100])
+def test_any_cut_into_blocks(scene, monkeypatch, block):
+    model, lr, wanted = scene
+    monkeypatch.setattr(sr, "BLOCK", block)
+    assert len(list(sr._blocks((0, 0, *lr.shape[:2]), 4))) > 1
+    assert levels(sr.super_resolve(lr, model, temperature=1, seed=3), wanted) <= 1
+    assert levels(sr.Sampler(model, lr)(3, 1), wanted) <= 1
+
+
+def test_block_borders_do_not_show(shipped, photographs, monkeypatch):
+    """Without the halo the columns beside a border would differ from the uncut answer."""
+    model, scale = shipped(NAMES[0]), 4
+    lr = sr.downscale(photographs["astronaut"][:128, :384], scale)
+    whole = sr.super_resolve(lr, model, as_float=True)
+    monkeypatch.setattr(sr, "BLOCK", 128)
+    cut = sr.super_resolve(lr, model, as_float=True)
+    assert np.abs(cut - whole).max() < 0.5 / 255
+    assert step_at_borders(cut, [128, 256], scale) < 1.02 * step_at_borders(whole, [128, 256], scale)
+
+
+@pytest.mark.parametrize("cache", [True, False])
+@pytest.mark.parametrize("self_ensemble", [False, True])
+def test_sampler_equals_super_resolve(scene, cache, self_ensemble):
+    model, lr, wanted = scene
+    if self_ensemble:
+        lr = lr[:20, :25]
+        wanted = sr.super_resolve(lr, model, temperature=1, seed=3, self_ensemble=True)
+    sampler = sr.Sampler(model, lr, cache=cache, self_ensemble=self_ensemble)
+    assert levels(sampler(3, 1.0), wanted) <= 1
+    assert levels(sampler(3, 1.0), wanted) <= 1, "the second call too"
+    for region in ((0, 0, 5, 5), (7, 3, 11, 20), (19, 24, 1, 1)):
+        top, left, height, width = (4 * n for n in region)
+        part = sampler(3, 1.0, region=region)
+        assert levels(part, wanted[top : top + height, left : left + width]) <= 1
+
+
+def test_seed_temperature_and_eps(random_model):
+    model, lr = random_model(8), picture(20, 30)
+    sampler = sr.Sampler(model, lr, consistency=False)
+    draw = lambda *a, **k: sampler(*a, as_float=True, **k)  # noqa: E731
+    assert np.array_equal(draw(1, 5), draw(1, 5))
+    assert not np.array_equal(draw(1, 5), draw(2, 5))
+    assert not np.array_equal(draw(1, 5), draw(1, 6))
+    assert np.array_equal(draw(1, 0), draw(2, 0)), "temperature 0 does not depend on the seed"
+    assert np.array_equal(draw(9, 0), sr.super_resolve(lr, model, consistency=False, as_float=True))
+    assert sampler.tiles == 2 * 3
+    eps = sr.noise(4, sampler.tiles)
+    assert eps.shape == (6, 1024)
+    assert np.array_equal(draw(eps=eps, temperature=5), draw(4, 5))
+    assert np.array_equal(draw(eps=torch.zeros_like(eps), temperature=5), draw(temperature=0))
+    np.testing.assert_allclose(draw(eps=2 * eps, temperature=5), draw(4, 10), atol=1e-5)
+
+
+def test_one_tile_is_the_network(random_model):
+    """On exactly one tile the whole path is net(up, z) with z = temperature * 0.1 * g(LR) * eps."""
+    model, lr = random_model(4), picture(32, 32)
+    sampler = sr.Sampler(model, lr, consistency=False)
+    eps = sr.noise(2, sampler.tiles)
+    assert len(eps) == 1
+    up = sr.to_tensor(sr.enlarge(lr, 4))
+    with torch.inference_mode():
+        g = sampler._fields[0].g
+        wanted = model(up, 3 * 0.1 * g * eps)[0].permute(1, 2, 0).numpy()
+    np.testing.assert_allclose(sampler(2, 3.0, as_float=True), wanted, atol=1e-4)
+    torch.testing.assert_close(g.square().mean(), torch.tensor(1.0), rtol=1e-3, atol=0)
+
+
+def test_self_ensemble_is_equivariant(scene):
+    model, lr, _ = scene
+    lr = lr[:25, :35]
+    upright = sr.super_resolve(lr, model, self_ensemble=True)
+    assert levels(sr.super_resolve(np.rot90(lr).copy(), model, self_ensemble=True), np.rot90(upright)) <= 1
+    assert levels(sr.super_resolve(lr[:, ::-1].copy(), model, self_ensemble=True), upright[:, ::-1]) <= 1
+    plain = [sr.super_resolve(x, model) for x in (lr, lr[:, ::-1].copy())]
+    assert levels(plain[1], plain[0][:, ::-1]) > 1, "a single pass is not"
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("tiling", ["whole", "release"])
+def test_consistency(shipped, crops, name, tiling):
+    model = shipped(name)
+    lr = sr.downscale(crops["astronaut"], model.scale)[: 256 // model.scale, : 200 // model.scale]
+    for temperature in (0.0, 1.0):
+        off, on = (
+            sr.super_resolve(lr, model, temperature=temperature, tiling=tiling, consistency=c) for c in (False, True)
+        )
+        assert sr.lr_psnr(on, lr, model.scale) > max(45, sr.lr_psnr(off, lr, model.scale))
+
+
+# --- sizes and kinds of image ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 37), (37, 1), (5, 3), (33, 47), (2, 70)])
+@pytest.mark.parametrize("scale", [4, 8])
+def test_any_size(random_model, shipped, scale, size):
+    model = shipped(f"{scale}x-D")
+    lr = np.full((*size, 3), 117, np.uint8)
+    out = sr.super_resolve(lr, model, temperature=0.5)
+    assert out.shape == (size[0] * scale, size[1] * scale, 3)
+    assert out.dtype == np.uint8
+    assert abs(out.astype(int) - 117).max() <= 40, "a flat image stays nearly flat"
+    noisy = RNG.integers(0, 256, (*size, 3), dtype=np.uint8)
+    assert levels(sr.Sampler(model, noisy)(1, 0.5), sr.super_resolve(noisy, model, temperature=0.5, seed=1)) <= 1
+    if max(size) < 40:
+        assert sr.super_resolve(lr, model, tiling="release").shape == out.shape
+
+
+@pytest.mark.parametrize("tiling", ["whole", "release"])
+def test_grey_stays_grey(scene, tiling):
+    model, lr, _ = scene
+    grey = lr[:20, :20, 0].copy()
+    out = sr.super_resolve(grey, model, tiling=tiling)
+    assert out.shape == (80, 80)
+    rgb = sr.super_resolve(np.repeat(grey[..., None], 3, 2), model, tiling=tiling, as_float=True)
+    luma = np.rint((rgb @ [0.299, 0.587, 0.114]).clip(0, 1) * 255).astype(np.uint8)
+    assert levels(out, luma) <= 1
+
+
+@pytest.mark.parametrize("tiling", ["whole", "release"])
+def test_alpha_is_enlarged_apart(scene, tiling, monkeypatch):
+    model, lr, _ = scene
+    lr = lr[:20, :24]
+    alpha = RNG.integers(0, 256, lr.shape[:2], dtype=np.uint8)
+    monkeypatch.setattr(sr, "BLOCK", 48)
+    out = sr.super_resolve(np.dstack([lr, alpha]), model, tiling=tiling)
+    assert levels(out[..., :3].copy(), sr.super_resolve(lr, model, tiling=tiling)) <= 1, "alpha leaves colours alone"
+    wanted = np.rint(sr.enlarge(alpha / 255, 4).clip(0, 1) * 255).astype(np.uint8)
+    assert levels(out[..., 3].copy(), wanted) <= 1
+    part = sr.Sampler(model, np.dstack([lr, alpha]))(0, 0, region=(3, 5, 9, 11))
+    assert levels(part, sr.super_resolve(np.dstack([lr, alpha]), model)[12:48, 20:64]) <= 1
+
+
+def test_sixteen_bit_and_float(scene):
+    model, lr, _ = scene
+    lr = lr[:20, :20]
+    deep = sr.super_resolve(lr.astype(np.uint16) * 257, model)
+    fine = sr.super_resolve(lr / 255, model)
+    assert (deep.dtype, fine.dtype) == (np.uint16, np.float64)
+    assert levels((deep / 257).round().astype(int), (fine.clip(0, 1) * 255).round().astype(int)) <= 1
+    assert levels((deep / 257).round().astype(np.uint8), sr.super_resolve(lr, model)) <= 3  # sees the unrounded image
+    assert sr.super_resolve(lr.astype(np.float32) / 255, model).dtype == np.float32
+    assert len(np.unique(deep)) > 256
+
+
+def test_as_float_is_neither_clipped_nor_rounded(scene):
+    model, lr, _ = scene
+    lr = np.where(lr > lr.mean(), 255, 0).astype(np.uint8)
+    fine = sr.super_resolve(lr, model, as_float=True)
+    assert fine.dtype == np.float32
+    assert fine.min() < 0
+    assert fine.max() > 1
+    assert levels(np.rint(fine.clip(0, 1) * 255).astype(np.uint8), sr.super_resolve(lr, model)) == 0
+
+
+@pytest.mark.parametrize("tiling", ["whole", "release"])
+def test_out_may_lie_on_disk(scene, tmp_path, tiling):
+    model, lr, _ = scene
+    lr = lr[:20, :20]
+    disk = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", np.uint8, (80, 80, 3))
+    answer = sr.super_resolve(lr, model, out=disk, tiling=tiling)
+    assert answer is disk
+    disk.flush()
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), sr.super_resolve(lr, model, tiling=tiling))
+    window = np.zeros((90, 90, 3), np.uint8)[5:85, 5:85]
+    np.testing.assert_array_equal(sr.super_resolve(lr, model, out=window, tiling=tiling), disk)
+
+
+def test_the_input_is_left_alone(scene):
+    model, lr, _ = scene
+    before = lr.copy()
+    lr.setflags(write=False)
+    sr.super_resolve(lr, model, temperature=1)
+    np.testing.assert_array_equal(lr, before)
+    flipped = sr.super_resolve(lr[::-1, ::-1], model)  # views with negative strides
+    assert levels(flipped, sr.super_resolve(lr[::-1, ::-1].copy(), model)) == 0
+
+
+def test_progress_shows_a_bar(scene, capsys):
+    model, lr, _ = scene
+    for tiling in ("whole", "release"):
+        sr.super_resolve(lr[:8, :8], model, tiling=tiling)
+        assert capsys.readouterr().err == ""
+        sr.super_resolve(lr[:8, :8], model, tiling=tiling, progress=True)
+        assert "100%" in capsys.readouterr().err
+
+
+# --- clear errors ------------------------------------------------------------------------------------------------
+
+GOOD = np.full((4, 6, 3), 128, np.uint8)
+
+
+@pytest.mark.parametrize("tiling", ["whole", "release"])
+@pytest.mark.parametrize(
+    ("lr", "error", "message"),
+    [
+        ([[1, 2], [3, 4]], TypeError, "lr must be a NumPy array, not list"),
+        ("photo.png", TypeError, r"not str; read files with read_image"),
+        (GOOD.astype(np.int64), TypeError, "uint8, uint16 or float in .0, 1., not int64"),
+        (GOOD > 1, TypeError, "not bool"),
+        (GOOD[:0], ValueError, r"lr is empty: its shape is \(0, 6, 3\)"),
+        (GOOD[..., :2], ValueError, r"not \(4, 6, 2\)"),
+        (GOOD[None], ValueError, r"not \(1, 4, 6, 3\)"),
+        (GOOD * np.nan, ValueError, "lr has NaN or infinite values"),
+        (GOOD * np.inf, ValueError, "lr has NaN or infinite values"),
+        (GOOD.astype(np.float32), ValueError, r"lr is float and reaches 128: float images are read as \[0, 1\]"),
+    ],
+)
+def test_bad_images(random_model, tiling, lr, error, message):
+    with pytest.raises(error, match=message):
+        sr.super_resolve(lr, random_model(4), tiling=tiling)
+
+
+@pytest.mark.parametrize("tiling", ["whole", "release"])
+@pytest.mark.parametrize("temperature", [-0.1, float("nan"), float("inf")])
+def test_bad_temperature(random_model, tiling, temperature):
+    with pytest.raises(ValueError, match="temperature must be a finite number of at least 0, not"):
+        sr.super_resolve(GOOD, random_model(4), temperature=temperature, tiling=tiling)
+
+
+@pytest.mark.parametrize("tiling", ["whole", "release"])
+@pytest.mark.parametrize(
+    ("out", "error", "message"),
+    [
+        (np.zeros((16, 24), np.uint8), ValueError, r"out must be of shape \(16, 24, 3\) and uint8, not \(16, 24\)"),
+        (np.zeros((24, 16, 3), np.uint8), ValueError, r"not \(24, 16, 3\)"),
+        (np.zeros((16, 24, 3), np.float32), ValueError, "and uint8, not .* float32"),
+        ([0], TypeError, "out must be a NumPy array, not list"),
+    ],
+)
+def test_bad_out(random_model, tiling, out, error, message):
+    with pytest.raises(error, match=message):
+        sr.super_resolve(GOOD, random_model(4), out=out, tiling=tiling)
+
+
+def test_bad_options(random_model):
+    with pytest.raises(ValueError, match=r"tiling must be .* not 'tiles'"):
+        sr.super_resolve(GOOD, random_model(4), tiling="tiles")
+    sampler = sr.Sampler(random_model(4), GOOD)
+    for region in ((-1, 0, 2, 2), (0, 0, 5, 2), (0, 5, 1, 2), (0, 0, 0, 2), (4, 0, 1, 1), (0, 0, 2)):
+        with pytest.raises(ValueError, match=r"region .* is not inside the 4x6 LR image"):
+            sampler(region=region)
+    for eps in (torch.zeros(2, 1024), torch.zeros(1024), torch.zeros(1, 1023)):
+        with pytest.raises(ValueError, match=r"eps must be of shape \(1, 1024\) for this image, not"):
+            sampler(eps=eps)
+    with pytest.raises(TypeError, match="NumPy array"):
+        sr.Sampler(random_model(4), None)
