@@ -238,13 +238,14 @@ def test_block_borders_do_not_show(shipped, photographs, monkeypatch):
 @pytest.mark.parametrize("self_ensemble", [False, True])
 def test_sampler_equals_super_resolve(scene, cache, self_ensemble):
     model, lr, wanted = scene
-    if self_ensemble:
+    if self_ensemble:  # 8 times the work: a smaller picture
         lr = lr[:20, :25]
         wanted = sr.super_resolve(lr, model, temperature=1, seed=3, self_ensemble=True)
     sampler = sr.Sampler(model, lr, cache=cache, self_ensemble=self_ensemble)
     assert levels(sampler(3, 1.0), wanted) <= 1
-    assert levels(sampler(3, 1.0), wanted) <= 1, "the second call too"
-    for region in ((0, 0, 5, 5), (7, 3, 11, 20), (19, 24, 1, 1)):
+    sampler(4, 0.5)
+    assert levels(sampler(3, 1.0, region=(0, 0, *lr.shape[:2])), wanted) <= 1, "nothing stays of another call"
+    for region in ((7, 3, 11, 20), (19, 24, 1, 1)):
         top, left, height, width = (4 * n for n in region)
         part = sampler(3, 1.0, region=region)
         assert levels(part, wanted[top : top + height, left : left + width]) <= 1
@@ -295,7 +296,7 @@ def test_self_ensemble_is_equivariant(scene):
 @pytest.mark.parametrize("tiling", ["whole", "release"])
 def test_consistency(shipped, crops, name, tiling):
     model = shipped(name)
-    lr = sr.downscale(crops["astronaut"], model.scale)[: 256 // model.scale, : 200 // model.scale]
+    lr = sr.downscale(crops["astronaut"], model.scale)[: 160 // model.scale, : 192 // model.scale]
     for temperature in (0.0, 1.0):
         off, on = (
             sr.super_resolve(lr, model, temperature=temperature, tiling=tiling, consistency=c) for c in (False, True)
