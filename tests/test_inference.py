@@ -158,7 +158,7 @@ def test_no_seam_in_the_shipped_models_answers(shipped, photographs, name):
 
 
 @pytest.mark.parametrize("scale", [4, 8])
-def test_a_ramp_in_every_latent_map_is_blended(random_model, scale):
+def test_a_ramp_in_every_latent_map_is_blended(scale):
     """Each tile's map runs from 0 to 1: side by side they would jump by 1 at every border."""
     model = sr.SRVAE(scale, grid_generator=True).eval()
     with torch.inference_mode():
@@ -175,7 +175,7 @@ def test_a_ramp_in_every_latent_map_is_blended(random_model, scale):
 
 
 @pytest.mark.parametrize("scale", [4, 8])
-def test_noise_is_as_strong_where_tiles_overlap(random_model, scale):
+def test_noise_is_as_strong_where_tiles_overlap(scale):
     """In the linear regime the noise's part of the latent map keeps its variance across an overlap."""
     model = sr.SRVAE(scale, grid_generator=True).eval()
     with torch.inference_mode():
@@ -309,7 +309,7 @@ def test_consistency(shipped, crops, name, tiling):
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 37), (37, 1), (5, 3), (33, 47), (2, 70)])
 @pytest.mark.parametrize("scale", [4, 8])
-def test_any_size(random_model, shipped, scale, size):
+def test_any_size(shipped, scale, size):
     model = shipped(f"{scale}x-D")
     lr = np.full((*size, 3), 117, np.uint8)
     out = sr.super_resolve(lr, model, temperature=0.5)
