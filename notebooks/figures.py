@@ -161,8 +161,8 @@ def network(scale: int = 4) -> Figure:
 
     y = 5.1
     title(y + 0.68, "Encoder q(z | x, y), training only", "encoder")
-    pool = ", 2×2 max pool" if scale == 4 else ""
-    incoming(first, y, f"features of\nx and y, concat{pool.replace(', ', chr(10))}")
+    pool = "\n2×2 max pool" if scale == 4 else ""
+    incoming(first, y, f"features of\nx and y,\nconcat{pool}")
     end = row(y, second, ["encoder1", "encoder2", "encoder3", "ip1", "ip2", "ip3"], "encoder")
     box(end + gap, y, ["μ, log σ", f"{sr.LATENTS} each"], "encoder")
     arrow((end, y + height / 2), (end + gap, y + height / 2))
@@ -226,7 +226,8 @@ def network(scale: int = 4) -> Figure:
         first + 1.12,
         y + height / 2,
         "SR and HR enter; their features are compared in training. conv k×k /2: stride 2.\n"
-        "Where the paper's drawing differs from the released prototxts, the prototxts hold: concatenation, not addition;\n"
+        "Where the paper's drawing differs from the released prototxts, the prototxts hold: "
+        "concatenation, not addition;\n"
         f"6×6 strided convolutions, not 3×3; {t['generator1'].shape[0]} outputs of generator1, not 1024; "
         f"{units} back-projection units at {scale}x;\nthe enlarged LR image, not the small one, enters everywhere.",
         fontsize=6.9,
@@ -306,14 +307,14 @@ class Scene:
 
 SCENES = {
     ("bundled", 4): (
-        Scene("bundled", "astronaut", "astronaut", 336, 120),
-        Scene("bundled", "motorcycle_left", "motorcycle", 176, 328),
-        Scene("bundled", "rocket", "rocket", 184, 576),
+        Scene("bundled", "astronaut", "astronaut", 340, 136),
+        Scene("bundled", "motorcycle_left", "motorcycle", 160, 392),
+        Scene("bundled", "coffee", "coffee", 248, 328),
     ),
     ("bundled", 8): (
         Scene("bundled", "chelsea", "chelsea", 80, 144, 96),
-        Scene("bundled", "astronaut", "astronaut", 64, 160, 96),
-        Scene("bundled", "motorcycle_left", "motorcycle", 272, 328, 96),
+        Scene("bundled", "astronaut", "astronaut", 64, 176, 96),
+        Scene("bundled", "motorcycle_left", "motorcycle", 296, 328, 96),
     ),
     ("benchmarks", 4): (
         Scene("Set5", "img_005", "woman", 0, 60),
@@ -334,6 +335,7 @@ class Comparison:
     """A scene's original and crops: label -> (edge, edge, 3) uint8, and label -> PSNR of that crop in dB."""
 
     scene: Scene
+    sampled: str  # the variant that the sample is of
     hr: np.ndarray
     crops: dict[str, np.ndarray]
     psnr: dict[str, float]
@@ -370,7 +372,7 @@ def compare(scale: int, images: str = "bundled", peers: dict[str, str] | None = 
         window = slice(scene.top, scene.top + scene.edge), slice(scene.left, scene.left + scene.edge)
         crops = {name: np.ascontiguousarray(a[window]) for name, a in answers.items()}
         psnr = {name: sr.psnr_y(crop, hr[window], 0) for name, crop in crops.items()}
-        found.append(Comparison(scene, hr, crops | {"HR": hr[window].copy()}, psnr))
+        found.append(Comparison(scene, sampled, hr, crops | {"HR": hr[window].copy()}, psnr))
     return found
 
 
@@ -378,16 +380,17 @@ def comparison(compared: list[Comparison]) -> Figure:
     """One scene a row: the picture with the crop marked, and the crops of all methods."""
     peers = [name for name in compared[0].crops if name not in COLOURS]
     columns = -(-len(compared[0].crops) // 2)
-    crop = (WIDTH - 3.0) / columns
-    fig = plt.figure(figsize=(WIDTH, len(compared) * 2 * (crop + 0.22)), layout="constrained")
-    grid = fig.add_gridspec(2 * len(compared), 1 + columns, width_ratios=[3.0, *[crop] * columns])
+    crop = min(1.9, 6.0 / columns)
+    fig = plt.figure(figsize=(WIDTH, len(compared) * 2 * (crop + 0.2)), layout="constrained")
+    grid = fig.add_gridspec(2 * len(compared), 1 + columns, width_ratios=[WIDTH - columns * crop, *[crop] * columns])
     for i, c in enumerate(compared):
         ax = fig.add_subplot(grid[2 * i : 2 * i + 2, 0])
         show(ax, c.hr, c.scene.title)
         s = c.scene
         ax.add_patch(Rectangle((s.left - 0.5, s.top - 0.5), s.edge, s.edge, fill=False, ec="yellow", lw=1.5))
         for j, (name, picture) in enumerate(c.crops.items()):
-            label = f"{name}, {c.psnr[name]:.2f} dB" if name in c.psnr else name
+            label = f"sample of {c.sampled[-1]}" if name == "sample" else name
+            label = f"{label}, {c.psnr[name]:.2f} dB" if name in c.psnr else label
             ax = fig.add_subplot(grid[2 * i + j // columns, 1 + j % columns])
             show(ax, picture, label, colour(name, peers))
     return fig
@@ -484,8 +487,8 @@ def draw_samples(model_name: str | None = None, *, count: int = 16, steps: int =
     drawn = [view(seed, 1.0) for seed in range(count)]
     z = fit_latents(model, lr, hr, steps)
     with torch.inference_mode():
-        up = sr.to_tensor(sr.enlarge(lr, s))
-        fitted = sr.to_image(model.decode(model.features(up), z, up), np.uint8)
+        g = sr.LatentField(model, sr.to_tensor(lr), eight_bit=True).g
+    fitted = view(temperature=1.0, eps=z / (sr.PRIOR_SD * g))
     bicubic, zero = sr.enlarge(lr, s), view(0, 0.0)
     pictures = {"bicubic": bicubic, "z = 0": zero, "fitted z": fitted}
     pictures |= {f"sample {i + 1}": d for i, d in enumerate(drawn)}
@@ -497,7 +500,7 @@ def draw_samples(model_name: str | None = None, *, count: int = 16, steps: int =
 def samples(drawn: Samples | None = None) -> Figure:
     """Samples of one crop, their mean and per-pixel standard deviation, and the fitted z as the upper bound."""
     d = draw_samples() if drawn is None else drawn
-    fig, axes = plt.subplots(2, 5, figsize=(WIDTH, 4.3), layout="constrained")
+    fig, axes = plt.subplots(2, 5, figsize=(WIDTH, 4.15), layout="constrained")
     variant = f"SR-VAE-{d.model.split('-')[-1]}"
     panels = [
         ("bicubic", d.bicubic, "Bicubic"),
@@ -511,8 +514,7 @@ def samples(drawn: Samples | None = None) -> Figure:
     ]
     for ax, (name, picture, method) in zip(axes.flat, panels, strict=True):
         if name == "deviation":
-            show(ax, picture, f"std of {len(d.drawn)}, grey levels", colour(method), cmap="cividis", vmin=0)
-            fig.colorbar(ax.images[0], ax=ax, fraction=0.046, pad=0.02)
+            show(ax, picture, f"std: 0 to {picture.max():.1f} of 255", colour(method), cmap="cividis", vmin=0)
         else:
             label = f"mean of {len(d.drawn)}" if name == "mean" else name
             show(ax, picture, f"{label}, {d.psnr[name]:.2f} dB" if name in d.psnr else label, colour(method))
