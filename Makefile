@@ -31,7 +31,7 @@ lint: setup
 	$(BIN)/ruff format --check .
 
 test: lint
-	$(BIN)/python -m pytest -ra --nbval-lax --nbval-current-env --nbval-cell-timeout 300 tests notebooks
+	env -u SRVAE_BENCHMARKS $(BIN)/python -m pytest -ra --nbval-lax --nbval-current-env --nbval-cell-timeout 300 tests notebooks
 
 notebooks: setup
 	for notebook in $(NOTEBOOKS); do \

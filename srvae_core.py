@@ -233,11 +233,11 @@ class SRVAE(nn.Module):
 
         (B, 3, H, W) -> (B, 256, H/4, W/4) at 4x, (B, 512, H/8, W/8) at 8x. The last layer has no ReLU.
         """
-        x = F.relu(self.feat1_1(up))
-        x = F.relu(self.feat1_2(x))
-        x = F.relu(self.feat2_1(x))
-        x = F.relu(self.feat2_2(x))
-        x = F.relu(self.feat3_1(x))
+        x = F.relu(self.feat1_1(up), inplace=True)
+        x = F.relu(self.feat1_2(x), inplace=True)
+        x = F.relu(self.feat2_1(x), inplace=True)
+        x = F.relu(self.feat2_2(x), inplace=True)
+        x = F.relu(self.feat3_1(x), inplace=True)
         x = self.feat3_2(x)
         if self.scale == 8:
             x = F.relu(self.feat4_1(F.relu(x)))
@@ -357,8 +357,8 @@ def save_model(model: SRVAE, path: str | os.PathLike, *, compact: bool = True, *
     """Write the weights that inference needs (no encoder) as safetensors, beside the target and then renamed.
 
     Args:
-        compact: generator1 on the LR grid, fully connected weights int8 with one float32 scale per row,
-            convolutions float16; False keeps float32 and the layout as it is.
+        compact: generator1 on the LR grid, fully connected weights int8 with a float32 scale for each row (and
+            its largest number apart), convolutions float16; False keeps float32 and the layout as it is.
         notes: free text for the file's metadata, such as ``variant="D"``.
 
     Raises:
@@ -376,9 +376,14 @@ def save_model(model: SRVAE, path: str | os.PathLike, *, compact: bool = True, *
             if compact and layer.name == "generator1" and kind == "weight" and not model.grid_generator:
                 t = GridLinear(model.scale, layer.cout).compress(t)
             if compact and layer.kind == "fc" and kind == "weight":
-                row_scale = t.abs().amax(1).clamp_min(1e-12) / 127
-                tensors[f"{layer.name}.scale"] = row_scale
-                t = (t / row_scale[:, None]).round().to(torch.int8)
+                # Latents have a place each, so one weight per row may dwarf the rest, which int8 would then lose.
+                at = t.abs().argmax(1, keepdim=True)
+                peak = t.gather(1, at)
+                t = t.scatter(1, at, 0.0)
+                row_scale = t.abs().amax(1, keepdim=True).clamp_min(1e-12) / 127
+                parts = {"scale": row_scale, "peak": peak, "peak_at": at.int()}
+                tensors |= {f"{layer.name}.{k}": v[:, 0].contiguous() for k, v in parts.items()}
+                t = (t / row_scale).round().to(torch.int8)
             elif compact and layer.kind in ("conv", "deconv") and kind == "weight":
                 t = t.half()
             tensors[f"{layer.name}.{kind}"] = t.contiguous()
@@ -412,10 +417,11 @@ def _from_safetensors(path: Path, scale: int | None) -> SRVAE:
     if scale is not None and meta["scale"] != scale:
         raise ValueError(f"{path} holds a {meta['scale']}x model, not {scale}x")
     for name in [k for k, t in tensors.items() if t.dtype == torch.int8]:
-        row_scale = tensors.pop(name.removesuffix("weight") + "scale", torch.empty(0))
-        if row_scale.shape != tensors[name].shape[:1]:
-            raise ValueError(f"{path}: {name} is int8 but has not one scale per row")
-        tensors[name] = tensors[name].float() * row_scale[:, None]
+        layer, (rows, columns) = name.removesuffix("weight"), tensors[name].shape
+        row_scale, peak, at = (tensors.pop(layer + k, torch.empty(0)) for k in ("scale", "peak", "peak_at"))
+        if any(t.shape != (rows,) for t in (row_scale, peak, at)) or not ((at >= 0) & (at < columns)).all():
+            raise ValueError(f"{path}: {name} is int8 but has not one scale and one peak per row")
+        tensors[name] = (tensors[name].float() * row_scale[:, None]).scatter(1, at.long()[:, None], peak[:, None])
     model = SRVAE(meta["scale"], residual=meta["residual"], grid_generator=meta["grid_generator"])
     _fill(model, tensors, path)
     return model

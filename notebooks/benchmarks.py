@@ -253,6 +253,39 @@ def _niqe(image: np.ndarray, border: int) -> float:
         return np.nan
 
 
+def enlarge_set(model: sr.SRVAE, dataset: str = "bundled", **options: object) -> list[dict[str, float | str]]:
+    """What the release's notebooks do: enlarge every image of a set and score it on Y.
+
+    Args:
+        model: from :func:`srvae_core.load_model`.
+        dataset: a name of :func:`image_names`.
+        options: for :func:`srvae_core.super_resolve`.
+
+    Returns:
+        One row per image: image, bicubic, bicubic_ssim, psnr, ssim, lr_psnr, seconds; the averages last.
+    """
+    rows: list[dict[str, float | str]] = []
+    scale = model.scale
+    for name in image_names(dataset):
+        hr = sr.crop_to_multiple(load_image(dataset, name), scale)
+        lr = sr.downscale(hr, scale)
+        start = time.perf_counter()
+        answer = sr.super_resolve(lr, model, **options)
+        seconds, up = time.perf_counter() - start, sr.enlarge(lr, scale)
+        row = {"bicubic": sr.psnr_y(up, hr, scale), "bicubic_ssim": sr.ssim_y(up, hr, scale)}
+        row |= {"psnr": sr.psnr_y(answer, hr, scale), "ssim": sr.ssim_y(answer, hr, scale)}
+        rows.append({"image": name, **row, "lr_psnr": sr.lr_psnr(answer, lr, scale), "seconds": seconds})
+    means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "image"}
+    return [*rows, {"image": "average", **means}]
+
+
+def print_rows(rows: list[dict[str, float | str]], **digits: int) -> None:
+    """Print the columns named, each with so many digits: ``print_rows(rows, psnr=2, ssim=4)``."""
+    print(" " * 16 + "".join(f"{name:>14}" for name in digits))
+    for row in rows:
+        print(f"{row['image']:16}" + "".join(f"{row[name]:14.{n}f}" for name, n in digits.items()))
+
+
 # One method on one image: (lr, scale, settings) -> answers and the seconds of one.
 Method = Callable[[np.ndarray, dict[str, object]], tuple[list[np.ndarray], float]]
 

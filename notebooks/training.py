@@ -68,6 +68,7 @@ class Config:
     ema: float = field(default=0.99, metadata={"help": "decay of the averaged weights"})
     candidates: int = field(default=2, metadata={"help": "patches drawn for each one used; the most detailed is"})
     energy: float = field(default=400.0, metadata={"help": "weight of the energy score of prior samples (latents)"})
+    loudness: float = field(default=4.0, metadata={"help": "first standard deviation of decoder1's weights (latents)"})
     features: str = field(default=str(FEATURES), metadata={"help": "distilled VGG-19 for the energy score"})
     validate: int = field(default=500, metadata={"help": "steps between validations"})
     checkpoint: int = field(default=500, metadata={"help": "steps between checkpoints"})
@@ -227,11 +228,12 @@ def energy_score(distances: Distances, y1: Tensor, y2: Tensor, hr: Tensor, answe
 
 
 @torch.no_grad()
-def start_latents(net: sr.SRVAE) -> None:
+def start_latents(net: sr.SRVAE, loudness: float = 4.0) -> None:
     """Give each latent a place: ip4 ... ip6 as signed identities onto the spatial grid.
 
     z > 0 and z < 0 go to different channels of the latent map (4x: one latent per LR pixel; 8x: four). The
-    generator starts as g = +-1 everywhere, and decoder1 loud enough to make up for the prior's 0.1.
+    generator starts as g = +-1 everywhere. decoder1 must make up for the prior's 0.1 and be heard beside the LR
+    branch's code, whose size differs between runs: where samples hardly differ after 50 steps, raise loudness.
     """
     n = sr.LATENTS
     for layer in (net.ip4, net.ip5, net.ip6, net.generator2):
@@ -244,7 +246,7 @@ def start_latents(net: sr.SRVAE) -> None:
     net.generator1.weight.normal_(0, 0.02)
     net.generator2.weight.normal_(0, 0.02)
     net.generator2.bias.copy_(1.0 - 2.0 * (torch.arange(n) % 2))
-    net.decoder1.weight.normal_(0, 0.4 / sr.PRIOR_SD)
+    net.decoder1.weight.normal_(0, loudness)
     net.decoder1.bias.zero_()
 
 
@@ -360,7 +362,7 @@ class Trainer:
         if self.config.stage == "latents" and not (source / "config.json").is_file():
             return
         if self.config.stage == "latents" and json.loads((source / "config.json").read_text())["stage"] == "answer":
-            start_latents(self.net)
+            start_latents(self.net, self.config.loudness)
 
     def previous_history(self) -> list[dict]:
         file = Path(self.config.initial) / "config.json"
@@ -569,13 +571,16 @@ def write_card(folder: Path = sr.WEIGHTS) -> None:
         "# Weights\n",
         "Written by `python notebooks/training.py --export`; the facts are in the metadata of each file.",
         "",
-        "generator1 is held on the LR grid, fully connected weights are int8 with one scale a row, convolutions",
-        "float16. The encoder is not needed to sample and is not shipped.\n",
+        "generator1 is held on the LR grid, fully connected weights are int8 with a scale and the largest number of",
+        "each row apart, convolutions float16. The encoder is not needed to sample and is not shipped.\n",
     ]
     for file in sorted(folder.glob("SR_VAE_*.safetensors")):
         with safe_open(file, "pt") as f:
             notes = {k: json.loads(v) for k, v in f.metadata().items()}
         lines += [f"## {file.stem.removeprefix('SR_VAE_')}\n", f"`{file.name}`, {file.stat().st_size / 1e6:.1f} MB.\n"]
+        if "history" not in notes:
+            lines.append("Not written by an export: how it was trained is not on record.\n")
+            continue
         lines += ["| stage | steps | batch | minutes | machine | command |", "|---|---|---|---|---|---|"]
         for h in notes["history"]:
             lines.append("| {stage} {scale}x | {steps} | {batch} | {minutes} | {machine} | `{command}` |".format(**h))
