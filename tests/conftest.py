@@ -73,7 +73,7 @@ def random_model():
     return build
 
 
-# Known shortfalls of the first weights, reported as xfailed until they are mended: name of the test -> what falls short.
+# Known shortfalls of the first weights, reported as xfailed until mended: test -> what falls short.
 SHORTFALLS = {
     "test_whole_tiling_is_no_worse_than_the_releases[4x-D]": "rocket is 0.034 dB below release tiling, not 0.03",
     "test_consistency[whole-8x-D]": "LR-PSNR of an 8x sample is 43.7 dB, not 45",
