@@ -36,7 +36,7 @@ test: lint
 notebooks: setup
 	for notebook in $(NOTEBOOKS); do \
 	  $(BIN)/jupyter nbconvert --to notebook --execute --inplace \
-	    --ExecutePreprocessor.store_widget_state=False $$notebook || exit 1; \
+	    --ExecutePreprocessor.store_widget_state=False --ExecutePreprocessor.record_timing=False $$notebook || exit 1; \
 	done
 
 figures: setup

@@ -613,6 +613,11 @@ def _peak(dtype: np.dtype) -> int:
     return {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}.get(np.dtype(dtype), 1)
 
 
+def as_rgb(image: np.ndarray) -> np.ndarray:
+    """The colours of a grey, RGB or RGBA image, (H, W, 3) of the same dtype."""
+    return np.repeat(image[..., None], 3, 2) if image.ndim == 2 else image[..., :3]
+
+
 def to_tensor(image: np.ndarray) -> Tensor:
     """(H, W) or (H, W, C) of any image dtype -> (1, C, H, W) float32 in [0, 1]."""
     x = image.astype(np.float32) / _peak(image.dtype)
@@ -912,7 +917,7 @@ class Sampler:
 
 def _rgb_tensor(image: np.ndarray) -> Tensor:
     """The colours of a grey, RGB or RGBA image, (1, 3, H, W)."""
-    x = to_tensor(np.repeat(image[..., None], 3, 2) if image.ndim == 2 else image[..., :3])
+    x = to_tensor(as_rgb(image))
     if x.abs().max() > 2:  # bicubic reduction overshoots, but never that far
         raise ValueError(f"lr is float and reaches {x.abs().max():g}: float images are read as [0, 1]")
     return x
@@ -1071,8 +1076,7 @@ def super_resolve(
 
 def _unit(image: np.ndarray, what: str) -> np.ndarray:
     """RGB in [0, 1] float64, (H, W, 3), as it is: float images are neither clipped nor rounded."""
-    x = check_image(image, what).astype(np.float64) / _peak(image.dtype)
-    return np.repeat(x[..., None], 3, 2) if x.ndim == 2 else x[..., :3]
+    return as_rgb(check_image(image, what)).astype(np.float64) / _peak(image.dtype)
 
 
 def _luma_pair(a: np.ndarray, b: np.ndarray, border: int) -> tuple[np.ndarray, np.ndarray]:

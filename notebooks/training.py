@@ -263,6 +263,27 @@ def trained_parts(name: str, stage: str) -> float:
     return {"g": 0.2, "i": 0.03}[name[0]] if fully_connected else 1.0
 
 
+def averaged(run: Path) -> dict[str, Tensor]:
+    """A run's weights by name: the averaged ones of what it trained, and what stood still as it was."""
+    with safe_open(run / "checkpoint.safetensors", "pt") as f:
+        names = list(f.keys())
+        kinds = {kind: [k for k in names if k.startswith(kind)] for kind in ("model.", "ema.")}
+        return {k.removeprefix(kind): f.get_tensor(k) for kind, found in kinds.items() for k in found}
+
+
+def read_record(run: Path) -> dict:
+    """A run's config.json; empty where there is none."""
+    file = run / "config.json"
+    return json.loads(file.read_text()) if file.is_file() else {}
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write beside the target, then rename: nobody meets half a file."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text)
+    os.replace(part, path)
+
+
 class Trainer:
     """One run: network, averaged weights, optimisers, and how to go on from a checkpoint.
 
@@ -281,6 +302,7 @@ class Trainer:
         self.net = sr.SRVAE(c.scale, grid_generator=True)
         with torch.no_grad():
             self.net.SR_res.weight.zero_()  # the random residual of the first steps would teach silence
+        self.history: list[dict] = []  # of the runs before this one
         if c.initial:
             self.start_from(Path(c.initial))
         # Without biases in ip4-ip6, as before the latents stage, z = 0 gives a latent map of zeros.
@@ -311,7 +333,6 @@ class Trainer:
             group["peak"] = group["lr"]
         self.step, self.seconds = 0, 0.0
         self.run = Path(c.run)
-        self.history: list[dict] = self.previous_history() if c.initial else []
 
     # Checkpoints: safetensors only, so nothing is ever unpickled.
 
@@ -350,23 +371,13 @@ class Trainer:
 
     def start_from(self, source: Path) -> None:
         """Start from a run's averaged weights or a weights file; parts of another shape or scale start anew."""
-        if source.is_dir():
-            with safe_open(source / "checkpoint.safetensors", "pt") as f:
-                names = set(f.keys())
-                both = {k: f"ema.{k}" if f"ema.{k}" in names else f"model.{k}" for k in self.net.state_dict()}
-                found = {k: f.get_tensor(v) for k, v in both.items() if v in names}
-        else:
-            found = sr.load_model(source).state_dict()
+        found = averaged(source) if source.is_dir() else sr.load_model(source).state_dict()
         mine = self.net.state_dict()
         self.net.load_state_dict(mine | {k: t for k, t in found.items() if k in mine and mine[k].shape == t.shape})
-        if self.config.stage == "latents" and not (source / "config.json").is_file():
-            return
-        if self.config.stage == "latents" and json.loads((source / "config.json").read_text())["stage"] == "answer":
+        before = read_record(source)
+        self.history = before.get("history", [])
+        if self.config.stage == "latents" and before.get("stage") == "answer":
             start_latents(self.net, self.config.loudness)
-
-    def previous_history(self) -> list[dict]:
-        file = Path(self.config.initial) / "config.json"
-        return json.loads(file.read_text())["history"] if file.is_file() else []
 
     def record(self) -> None:
         """Write config.json: the settings and how the weights came about."""
@@ -389,9 +400,7 @@ class Trainer:
                 counts = Counter((row["source"], row["licence"]) for row in csv.DictReader(f))
             sources = [{"photographs": n, "source": s, "licence": x} for (s, x), n in counts.items()]
         record = asdict(self.config) | {"history": [*self.history, now], "sources": sources}
-        part = self.run / "config.part"
-        part.write_text(json.dumps(record, indent=1))
-        os.replace(part, self.run / "config.json")
+        write_text(self.run / "config.json", json.dumps(record, indent=1))
 
     def command(self) -> list[str]:
         """The command line that gives this configuration, paths shortened to names."""
@@ -546,15 +555,14 @@ def train(config: Config) -> Trainer:
 def export(run: str | Path, name: str, folder: Path = sr.WEIGHTS) -> Path:
     """Write a run's averaged weights as the compact file SR_VAE_<name>.safetensors and renew the model card."""
     run = Path(run)
-    config = json.loads((run / "config.json").read_text())
+    config = read_record(run)
+    if not config:
+        raise FileNotFoundError(f"{run} is no run: it has no config.json")
     scale, _, variant = name.partition("-")
     if scale != f"{config['scale']}x" or variant not in ("D", "P"):
         raise ValueError(f"the name must be {config['scale']}x-D or {config['scale']}x-P, not {name!r}")
     net = sr.SRVAE(config["scale"], grid_generator=True)
-    with safe_open(run / "checkpoint.safetensors", "pt") as f:
-        names = set(f.keys())
-        state = {k: f.get_tensor(f"ema.{k}" if f"ema.{k}" in names else f"model.{k}") for k in net.state_dict()}
-    net.load_state_dict(state)
+    net.load_state_dict(averaged(run))
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"SR_VAE_{name}.safetensors"
     with (run / "log.csv").open(newline="") as f:
@@ -594,9 +602,7 @@ def write_card(folder: Path = sr.WEIGHTS) -> None:
         lines += ["", f"On held-out patches of the training photographs: {figures}.", ""]
         lines += ["| photographs | source | licence |", "|---|---|---|"]
         lines += ["| {photographs} | {source} | {licence} |".format(**s) for s in notes["sources"]] + [""]
-    part = folder / "README.part"
-    part.write_text("\n".join(lines))
-    os.replace(part, folder / "README.md")
+    write_text(folder / "README.md", "\n".join(lines))
 
 
 def main() -> None:

@@ -1,7 +1,7 @@
 """The interactive view of the notebooks: choose an image, slide through samples, compare.
 
     from viewer import View
-    view = View(benchmarks.bundled_photographs(), scale=4)
+    view = View({"coffee": benchmarks.bundled("coffee")}, scale=4)
     view.show()
 
 Widgets over :class:`srvae_core.Sampler`, which encodes an image once and decodes for each move of a slider. A handler
@@ -16,6 +16,7 @@ import html
 import random
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import cv2
 import ipywidgets as widgets
@@ -28,6 +29,8 @@ REST = 0.4  # seconds without a move after which the frame is sent again without
 JPEG_QUALITY = 90
 SEEDS = 999
 UPLOAD_LIMIT = 256  # LR samples a side; larger uploads are cut to their middle to keep sliding live
+
+load_model = cache(sr.load_model)  # another image needs no second reading of 20 to 40 MB
 
 
 def encode(frame: np.ndarray, form: str) -> bytes:
@@ -55,7 +58,7 @@ def cut_to_middle(image: np.ndarray, limit: int) -> np.ndarray:
 
 def as_rgb8(image: np.ndarray) -> np.ndarray:
     """Any image as (H, W, 3) uint8; alpha is left out."""
-    image = image[..., :3] if image.ndim == 3 else np.repeat(image[..., None], 3, 2)
+    image = sr.as_rgb(image)
     return (image >> 8).astype(np.uint8) if image.dtype == np.uint16 else image
 
 
@@ -136,7 +139,7 @@ class View:
         else:
             self.original = sr.crop_to_multiple(self.originals[name], self.scale)
             self.lr = sr.downscale(self.original, self.scale)
-        self.sampler = sr.Sampler(sr.load_model(self.model.value), self.lr)
+        self.sampler = sr.Sampler(load_model(self.model.value), self.lr)
         self.bicubic = sr.enlarge(self.lr, self.scale)
         self.zero = self.sampler(0, 0.0)
         self._decode()
