@@ -55,8 +55,8 @@ def test_begins_with_a_title_and_says_what_it_shows(path):
     assert len(" ".join(prose)) > 100
 
 
-def test_no_code_is_held_twice():
-    """What two notebooks need belongs into a module: long cells may not agree but for the scale."""
+def test_no_function_is_defined_twice():
+    """What two notebooks need belongs into a module."""
     seen = {}
     for path in FOUND:
         for cell in code_cells(path):
