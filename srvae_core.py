@@ -16,6 +16,7 @@ Shapes are written (B, C, H, W) for tensors and (H, W, 3) for images. Colour ord
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -353,15 +354,18 @@ def load_model(name: str | os.PathLike, *, scale: int | None = None, device: str
     return model.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)
 
 
-def save_model(model: SRVAE, path: str | os.PathLike, *, compact: bool = True, **notes: str) -> None:
+def save_model(model: SRVAE, path: str | os.PathLike, *, compact: bool = True, base: str = "", **notes: object) -> None:
     """Write the weights that inference needs (no encoder) as safetensors, beside the target and then renamed.
 
     Args:
         compact: generator1 on the LR grid, fully connected weights int8 with a float32 scale for each row (and
             its largest number apart), convolutions float16; False keeps float32 and the layout as it is.
-        notes: free text for the file's metadata, such as ``variant="D"``.
+        base: name of a model in the same folder ("4x-D"): what equals its weights as stored is left out, and comes from
+            there when the file is loaded.
+        notes: for the file's metadata, as JSON, such as ``variant="D"``.
 
     Raises:
+        FileNotFoundError: no such base.
         ValueError: when a weight is NaN or infinite; what is there already stays.
     """
     tensors: dict[str, Tensor] = {}
@@ -390,6 +394,10 @@ def save_model(model: SRVAE, path: str | os.PathLike, *, compact: bool = True, *
     grid = compact or model.grid_generator
     meta = {"format": FORMAT, "scale": model.scale, "residual": model.residual, "grid_generator": grid}
     path = Path(path)
+    if base:
+        shared, digest = _read_base(path, base)
+        tensors = {k: t for k, t in tensors.items() if k not in shared or not torch.equal(t, shared[k])}
+        meta |= {"base": base, "base_digest": digest}
     part = path.with_name(path.name + ".part")
     try:
         save_file(tensors, part, {k: json.dumps(v) for k, v in (meta | notes).items()})
@@ -402,13 +410,24 @@ def _is_encoder(name: str) -> bool:
     return name.startswith("encoder") or name in ("ip1", "ip2", "ip3")
 
 
-def _from_safetensors(path: Path, scale: int | None) -> SRVAE:
+def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     try:
         with safe_open(path, "pt") as f:
-            notes = f.metadata() or {}
-            tensors = {k: f.get_tensor(k) for k in f.keys()}  # noqa: SIM118 (not a mapping)
+            return {k: f.get_tensor(k) for k in f.keys()}, f.metadata() or {}  # noqa: SIM118 (not a mapping)
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is no readable safetensors file, perhaps cut short: {error}") from error
+
+
+def _read_base(path: Path, base: str) -> tuple[dict[str, Tensor], str]:
+    """The tensors as stored, and a digest, of the model beside ``path`` whose weights it shares."""
+    file = path.with_name(f"SR_VAE_{base}.safetensors")
+    if not file.is_file():
+        raise FileNotFoundError(f"{path} holds only what differs from {base}, whose file {file} is not there")
+    return _read_safetensors(file)[0], hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+
+
+def _from_safetensors(path: Path, scale: int | None) -> SRVAE:
+    tensors, notes = _read_safetensors(path)
     meta = {}
     with suppress(KeyError, json.JSONDecodeError):
         meta = {k: json.loads(notes[k]) for k in ("format", "scale", "residual", "grid_generator")}
@@ -416,6 +435,12 @@ def _from_safetensors(path: Path, scale: int | None) -> SRVAE:
         raise ValueError(f"{path} is no SR-VAE weights file: its metadata lack what {FORMAT!r} files say")
     if scale is not None and meta["scale"] != scale:
         raise ValueError(f"{path} holds a {meta['scale']}x model, not {scale}x")
+    if "base" in notes:
+        base = json.loads(notes["base"])
+        shared, digest = _read_base(path, base)
+        if digest != json.loads(notes["base_digest"]):
+            raise ValueError(f"{path} shares the weights of another {base} than the one beside it")
+        tensors = shared | tensors
     for name in [k for k, t in tensors.items() if t.dtype == torch.int8]:
         layer, (rows, columns) = name.removesuffix("weight"), tensors[name].shape
         row_scale, peak, at = (tensors.pop(layer + k, torch.empty(0)) for k in ("scale", "peak", "peak_at"))
@@ -478,12 +503,8 @@ def _caffe_net_message() -> Callable:
     return message_factory.GetMessageClass(pool.FindMessageTypeByName("srvae_caffe.NetParameter"))
 
 
-def _from_caffemodel(path: Path, scale: int) -> SRVAE:
-    """Weights of the authors' Caffe nets, V2 layers or the old V1 form, deploy (SR) or training (SR_res).
-
-    The encoder is read where the file holds it whole. Layers that a training snapshot has besides (VGG, the
-    HR branch's copies of the features) are left aside with a warning that names them.
-    """
+def _caffe_blobs(path: Path) -> dict[str, Sequence]:
+    """The blobs (protobuf messages) of a .caffemodel file's layers, by layer name."""
     net = _caffe_net_message()()
     try:
         net.ParseFromString(path.read_bytes())
@@ -492,18 +513,42 @@ def _from_caffemodel(path: Path, scale: int) -> SRVAE:
     blobs = {layer.name: layer.blobs for layer in [*net.layers, *net.layer] if layer.blobs}
     if not blobs:
         raise ValueError(f"{path} is no .caffemodel: it holds no layer with weights")
+    return blobs
+
+
+def _array(blob: object, where: str) -> Tensor:
+    """A blob's numbers in the shape that it says, float32."""
+    shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
+    if len(blob.data) != 4 * math.prod(shape):
+        raise ValueError(f"{where} holds {len(blob.data) / 4:g} numbers for the shape {shape}")
+    return torch.from_numpy(np.frombuffer(blob.data, "<f4").copy()).view(shape)
+
+
+def read_caffemodel(path: str | os.PathLike) -> dict[str, list[Tensor]]:
+    """The blobs of any .caffemodel file by layer name, float32: weights, then biases.
+
+    Raises:
+        ValueError: no such file, cut short, or without weights.
+    """
+    return {k: [_array(b, f"{path}: {k}") for b in blobs] for k, blobs in _caffe_blobs(Path(path)).items()}
+
+
+def _from_caffemodel(path: Path, scale: int) -> SRVAE:
+    """Weights of the authors' Caffe nets, V2 layers or the old V1 form, deploy (SR) or training (SR_res).
+
+    The encoder is read where the file holds it whole. Layers that a training snapshot has besides (VGG, the
+    HR branch's copies of the features) are left aside with a warning that names them.
+    """
+    blobs = _caffe_blobs(path)
     encoder = {"encoder1", "encoder2", "encoder3", "ip1", "ip2", "ip3"} <= blobs.keys()
     model = SRVAE(scale, encoder=encoder, residual="SR_res" in blobs)  # trap 3: SR_res means add the input
     tensors = {}
     for layer in model.layers:
         for kind, blob in zip(("weight", "bias"), blobs.get(layer.name, ()), strict=False):
-            shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
+            t = _array(blob, f"{path}: {layer.name}")
             want = model.state_dict()[f"{layer.name}.{kind}"].shape
             core = lambda dims: [d for d in dims if d != 1]  # noqa: E731 (V1 pads shapes with ones)
-            if len(blob.data) != 4 * math.prod(shape):
-                raise ValueError(f"{path}: {layer.name} holds {len(blob.data) / 4:g} numbers for the shape {shape}")
-            t = torch.from_numpy(np.frombuffer(blob.data, "<f4").copy())
-            tensors[f"{layer.name}.{kind}"] = t.view(want if core(shape) == core(want) else shape)
+            tensors[f"{layer.name}.{kind}"] = t.view(want) if core(t.shape) == core(want) else t
     spare = [n for n in blobs if n not in {row.name for row in model.layers}]
     if spare:
         warnings.warn(f"{path}: layers left aside: {', '.join(spare)}", stacklevel=3)

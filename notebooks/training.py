@@ -1,16 +1,26 @@
 """Training of the SR-VAE: photographs, objective, loop, checkpoints, export, command line.
 
-Two stages, each a run of its own::
+Two stages, each a run of its own, for D; one more for P, which keeps D's layers but for the LR branch and the decoder::
 
     python notebooks/training.py --data PHOTOGRAPHS --scale 4 --stage answer --run runs/4x-answer
     python notebooks/training.py --data PHOTOGRAPHS --scale 4 --stage latents --initial runs/4x-answer --run runs/4x
+    python notebooks/training.py --data PHOTOGRAPHS --scale 4 --variant P --stage latents --train decoder \\
+        --initial runs/4x --run runs/4x-P
     python notebooks/training.py --run runs/4x --export 4x-D
+    python notebooks/training.py --run runs/4x-P --export 4x-P --base 4x-D
 
-``answer`` trains all convolutions for the deterministic answer, z = 0. ``latents`` then trains the generator,
-ip4-ip6, the decoder and the reconstruction so that z drawn from the prior gives pictures that could be the original,
-while z = 0 stays the best single answer. A run folder holds config.json, log.csv (a row per validation) and
-checkpoint.safetensors; a run that is killed goes on from its checkpoint when the same command is given
-again, with the same patches and the same noise. Needs no Jupyter.
+``answer`` trains the convolutions for the deterministic answer, z = 0. ``latents`` then trains so that z drawn from the
+prior gives pictures that could be the original, while z = 0 stays the best single answer; ``--latents`` says how:
+
+* ``prior`` (default): two prior samples of each patch, judged by an energy score. No encoder.
+* ``sample``: the paper's objective with a true sample, z = mu + sd g(LR) eps, through the encoder.
+* ``release``: the release's objective to the letter, z = mu + sd g(LR), in which nothing is drawn.
+
+The release's way altogether: ``--stage latents --latents release --initial "" --optimiser adam --fillers --fp32``.
+
+A run folder holds config.json, log.csv (a row per validation) and checkpoint.safetensors; a run that is killed goes on
+from its checkpoint when the same command is given again, with the same patches and the same noise. Several GPUs or
+processes share each batch under ``accelerate launch notebooks/training.py ...``. Needs no Jupyter.
 """
 
 from __future__ import annotations
@@ -18,15 +28,15 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 import os
 import platform
-import queue
 import shlex
 import sys
-import threading
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -34,8 +44,9 @@ import cv2
 import numpy as np
 import torch
 import torch.nn.functional as F
+from accelerate import Accelerator
 from safetensors import safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -46,7 +57,17 @@ import srvae_core as sr  # noqa: E402
 MARGIN = 4  # LR samples around a patch: bicubic interpolation reaches two
 HELD_OUT = 40  # every 40th photograph is kept for validation
 STAGES = ("answer", "latents")
-FEATURES = ROOT.parent / "shared" / "perceptual" / "vgg19_distilled_to_conv5_1.safetensors"
+LATENTS = ("prior", "sample", "release")
+LAMBDA = {"D": 1.0, "P": 10.0}  # the release's weights of the VGG term, all that D and P differ in
+PARTS = {  # what --train names: beginnings of layer names
+    "convolutions": ("feat", "input", "decoder", "conv", "relu", "local", "SR_res"),
+    "latents": ("generator", "ip4", "ip5", "ip6", "decoder", "conv", "relu", "local", "SR_res"),
+    "decoder": ("input", "decoder", "conv", "relu", "local", "SR_res"),
+    "all": ("",),
+}
+PERCEPTUAL = ROOT.parent / "shared" / "perceptual"
+FEATURES = PERCEPTUAL / "vgg19_distilled_to_conv5_1.safetensors"
+VGG_FILE = PERCEPTUAL / "vgg19_normalised_to_conv3_4.safetensors"
 
 
 @dataclass
@@ -57,6 +78,9 @@ class Config:
     run: str = field(default="", metadata={"help": "folder of the run"})
     scale: int = field(default=4, metadata={"help": "4 or 8"})
     stage: str = field(default="answer", metadata={"help": "answer or latents"})
+    variant: str = field(default="D", metadata={"help": "D (distortion) or P (perception)"})
+    latents: str = field(default="prior", metadata={"help": "prior, sample or release (latents)"})
+    train: str = field(default="", metadata={"help": f"what moves: {', '.join(PARTS)}; left out, the stage's choice"})
     initial: str = field(default="", metadata={"help": "run folder or weights file to start from"})
     steps: int = field(default=20_000, metadata={"help": "steps of the whole run"})
     batch: int = field(default=16, metadata={"help": "patches per step"})
@@ -69,10 +93,16 @@ class Config:
     candidates: int = field(default=2, metadata={"help": "patches drawn for each one used; the most detailed is"})
     energy: float = field(default=400.0, metadata={"help": "weight of the energy score of prior samples (latents)"})
     loudness: float = field(default=4.0, metadata={"help": "first standard deviation of decoder1's weights (latents)"})
+    vgg_weight: float = field(default=-1.0, metadata={"help": "lambda of the VGG term; -1 is the variant's: D 1, P 10"})
+    kl_weight: float = field(default=1.0, metadata={"help": "weight of the KL term (sample, release)"})
+    optimiser: str = field(default="muon", metadata={"help": "muon, or adam with the release's decay and bias rates"})
+    fillers: bool = field(default=False, metadata={"help": "start SR_res and the latents by the release's fillers"})
+    vgg: str = field(default=str(VGG_FILE), metadata={"help": "VGG-19 for the VGG term: .caffemodel or .safetensors"})
     features: str = field(default=str(FEATURES), metadata={"help": "distilled VGG-19 for the energy score"})
     validate: int = field(default=500, metadata={"help": "steps between validations"})
     checkpoint: int = field(default=500, metadata={"help": "steps between checkpoints"})
     seed: int = 0
+    workers: int = field(default=2, metadata={"help": "threads that cut patches ahead"})
     threads: int = field(default=0, metadata={"help": "CPU threads; 0 leaves torch's choice"})
     device: str = field(default="", metadata={"help": "cuda, mps or cpu; chosen if left out"})
     fp32: bool = field(default=False, metadata={"help": "no bfloat16 autocast"})
@@ -83,13 +113,37 @@ class Config:
             raise ValueError(f"stage must be one of {', '.join(STAGES)}, not {self.stage!r}")
         if self.scale not in sr.SCALES:
             raise ValueError(f"scale must be 4 or 8, not {self.scale}")
+        for name, choices in {
+            "variant": LAMBDA,
+            "latents": LATENTS,
+            "train": ("", *PARTS),
+            "optimiser": ("muon", "adam"),
+        }.items():
+            if getattr(self, name) not in choices:
+                known = ", ".join(filter(None, choices))
+                raise ValueError(f"{name} must be one of {known}, not {getattr(self, name)!r}")
         if not self.run:
             raise ValueError("say where the run is kept: --run FOLDER")
         for name in ("steps", "batch", "validate", "checkpoint", "candidates", "warmup"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
-        if self.stage == "latents" and not self.initial:
+        if self.stage == "latents" and self.latents != "release" and not self.initial:
             raise ValueError("the latents stage starts from a trained answer: --initial RUN")
+
+    @property
+    def lam(self) -> float:
+        """Lambda, the weight of the VGG term."""
+        return LAMBDA[self.variant] if self.vgg_weight < 0 else self.vgg_weight
+
+    @property
+    def encoder(self) -> bool:
+        """Whether the objective goes through the encoder."""
+        return self.stage == "latents" and self.latents != "prior"
+
+    def trains(self, name: str) -> bool:
+        """Whether a parameter is among those that the run trains."""
+        default = "convolutions" if self.stage == "answer" else "all" if self.encoder else "latents"
+        return name.startswith(PARTS[self.train or default])
 
 
 # -- photographs --------------------------------------------------------------------------------------------
@@ -123,9 +177,17 @@ class Patches:
     """
 
     def __init__(
-        self, pairs: list[tuple[np.ndarray, np.ndarray]], scale: int, batch: int, candidates: int = 1, seed: int = 0
+        self,
+        pairs: list[tuple[np.ndarray, np.ndarray]],
+        scale: int,
+        batch: int,
+        candidates: int = 1,
+        seed: int = 0,
+        share: tuple[int, int] = (0, 1),
     ) -> None:
         self.pairs, self.scale, self.batch, self.candidates, self.seed = pairs, scale, batch, candidates, seed
+        self.share = share  # (this process, processes): each makes its own part of every batch
+        self.waited = 0.0  # seconds that a reader of `stream` had to wait
         weight = np.sqrt([hr.shape[0] * hr.shape[1] for hr, _ in pairs])  # between per photograph and per pixel
         self.probability = weight / weight.sum()
 
@@ -144,36 +206,33 @@ class Patches:
         """The batch of one step: the enlarged LR and the HR patches, each (B, 3, 128, 128) in [0, 1]."""
         s, n = self.scale, sr.PATCH // self.scale
         rng = np.random.default_rng([self.seed, step])
+        process, processes = self.share
         ups, hrs = [], []
-        for _ in range(self.batch):
+        for number in range(self.batch):
             _, i, y, x = max(self.window(rng) for _ in range(self.candidates))
+            k = int(rng.integers(8))
+            if number * processes // self.batch != process:
+                continue
             hr, lr = self.pairs[i]
             top, left = max(y - MARGIN, 0), max(x - MARGIN, 0)
             up = sr.enlarge(np.ascontiguousarray(lr[top : y + n + MARGIN, left : x + n + MARGIN]), s)
             up = up[(y - top) * s :, (x - left) * s :][: sr.PATCH, : sr.PATCH]
             hr = hr[y * s :, x * s :][: sr.PATCH, : sr.PATCH]
-            k = int(rng.integers(8))
             ups.append(sr.turn(sr.to_tensor(up), k))
             hrs.append(sr.turn(sr.to_tensor(hr), k))
         return torch.cat(ups), torch.cat(hrs)
 
-    def stream(self, start: int, stop: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The batches of the steps start ... stop - 1, made ahead by a thread."""
-        ready: queue.Queue = queue.Queue(maxsize=4)
-
-        def work() -> None:
-            for step in range(start, stop):
-                try:
-                    ready.put(self(step))
-                except Exception as error:  # handed over: an exception in a thread would be lost
-                    ready.put(error)
-
-        threading.Thread(target=work, daemon=True).start()
-        for _ in range(start, stop):
-            batch = ready.get()
-            if isinstance(batch, Exception):
-                raise batch
-            yield batch
+    def stream(self, start: int, stop: int, workers: int = 1) -> Iterator[tuple[Tensor, Tensor]]:
+        """The batches of the steps start ... stop - 1, made ahead by threads; `waited` adds up what that lacked."""
+        with ThreadPoolExecutor(workers) as pool:
+            ahead = deque(pool.submit(self, step) for step in range(start, min(start + 2 * workers, stop)))
+            for step in range(start + len(ahead), stop + len(ahead)):
+                begin = time.perf_counter()
+                batch = ahead.popleft().result()
+                self.waited += time.perf_counter() - begin
+                if step < stop:
+                    ahead.append(pool.submit(self, step))
+                yield batch
 
 
 # -- objective ----------------------------------------------------------------------------------------------
@@ -212,19 +271,110 @@ class Distances:
         return [((p - q).square().mean(1) + 1e-8).sqrt().mean() for p, q in zip(a, b, strict=True)]
 
 
-def energy_score(distances: Distances, y1: Tensor, y2: Tensor, hr: Tensor, answer: Tensor) -> Tensor:
+def energy_score(
+    distances: Distances,
+    y1: Tensor,
+    y2: Tensor,
+    hr: Tensor,
+    answer: Tensor,
+    mean: Callable[[Tensor], Tensor] = lambda t: t,
+) -> Tensor:
     """The energy score of two samples per patch: E|Y - HR| - E|Y - Y'| / 2, summed over the distances.
 
     A proper scoring rule (Gneiting and Raftery, 2007): it is least, in expectation, when samples are spread as
     the originals are, so silence does not pay. Each distance is in units of that of the z = 0 answer, so
-    that a sampler which always gives this answer scores 1 per distance.
+    that a sampler which always gives this answer scores 1 per distance; ``mean`` averages units over processes.
     """
     with torch.no_grad():
         target = distances.describe(hr)
-        unit = distances.between(distances.describe(answer), target)
+        unit = mean(torch.stack(distances.between(distances.describe(answer), target)))
     a, b = distances.describe(y1), distances.describe(y2)
     parts = zip(*(distances.between(*p) for p in ((a, target), (b, target), (a, b))), unit, strict=True)
     return torch.stack([((da + db) / 2 - ab / 2) / u for da, db, ab, u in parts]).sum()
+
+
+class VGG:
+    """The release's "modified VGG" term: L1 between VGG-19 features before their ReLU, poolings averaged.
+
+    Args:
+        file: a full VGG-19, as the authors' ``VGG_ILSVRC_19_layers.caffemodel`` or as .safetensors with torchvision's
+            names (features.0.weight ...), then conv5_4 is compared; or a .safetensors file of fewer layers with
+            Caffe's names and a ``colour`` layer, then its last layer is.
+        device: where to keep it.
+
+    The Caffe file gives the release's term itself, the sum of |difference| / 256. Features of any other file have
+    other sizes, so :meth:`calibrate` chooses the unit then: the term of the bicubic image shall equal its L1 term, so
+    that lambda says how the two weigh against each other.
+
+    Raises:
+        ValueError: no VGG-19 file.
+    """
+
+    POOLED = ("conv1_2", "conv2_2", "conv3_4", "conv4_4")
+
+    def __init__(self, file: str | Path, device: str | torch.device = "cpu") -> None:
+        file = Path(file)
+        names = [f"conv{b}_{i}" for b, n in enumerate((2, 2, 4, 4, 4), 1) for i in range(1, n + 1)]
+        layers = self.read(file, names)
+        self.names = [n for n in names if n in layers]
+        if "colour" not in layers or not self.names or self.names != names[: len(self.names)]:
+            raise ValueError(
+                f"{file} holds no VGG-19: conv1_1, conv1_2, ... and, with Caffe's names, colour are needed"
+            )
+        self.unit = 1 / 256 if file.suffix == ".caffemodel" else None
+        self.description = f"{file.name}, {self.names[-1]}"
+        self.layers = {n: [t.float().to(device) for t in layers[n]] for n in ("colour", *self.names)}
+
+    @staticmethod
+    def read(file: Path, names: list[str]) -> dict[str, list[Tensor]]:
+        """Weights and biases by Caffe's names; colour turns RGB in [0, 1] into what the first layer was trained on."""
+        if file.suffix == ".caffemodel":
+            bgr = torch.eye(3).flip(0)[:, :, None, None] * 255
+            found = {k: [t[0], t[1].flatten()] for k, t in sr.read_caffemodel(file).items() if k in names}
+            return found | {"colour": [bgr, torch.tensor([-103.939, -116.779, -123.68])]}
+        if file.suffix != ".safetensors":
+            raise ValueError(
+                f"{file}: VGG-19 is read from .caffemodel or .safetensors files; nothing is unpickled, so save the "
+                "tensors of a .pth file with safetensors.torch.save_file first"
+            )
+        tensors = load_file(file)
+        pair = lambda name: [tensors[f"{name}.weight"], tensors[f"{name}.bias"]]  # noqa: E731
+        if "features.0.weight" not in tensors:
+            return {n: pair(n) for n in ("colour", *names) if f"{n}.weight" in tensors and f"{n}.bias" in tensors}
+        numbers = [i for i in range(36) if f"features.{i}.weight" in tensors]  # between ReLUs and poolings
+        mean, sd = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        found = {n: pair(f"features.{i}") for n, i in zip(names, numbers, strict=False)}
+        return found | {"colour": [torch.diag(1 / sd)[:, :, None, None], -mean / sd]}
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> the last layer's output before its ReLU."""
+        x = F.conv2d(x, *self.layers["colour"])
+        for i, name in enumerate(self.names):
+            x = F.conv2d(F.relu(x) if i else x, *self.layers[name], padding=1)
+            if name in self.POOLED and name != self.names[-1]:
+                x = F.avg_pool2d(F.relu(x), 2)  # the next ReLU changes nothing
+        return x
+
+    def difference(self, x: Tensor, y: Tensor) -> Tensor:
+        """Sum of absolute differences per patch, averaged over the batch, in the features' own size."""
+        a, b = self.features(torch.cat([x, y])).float().chunk(2)
+        return (a - b).abs().sum() / len(x)
+
+    @torch.no_grad()
+    def calibrate(self, up: Tensor, hr: Tensor) -> None:
+        """Choose the unit from enlarged LR and HR patches, each (B, 3, 128, 128); the Caffe file keeps its own."""
+        if self.unit is None:
+            self.unit = float((up - hr).abs().sum() / len(up) / self.difference(up, hr))
+
+    def __call__(self, x: Tensor, hr: Tensor) -> Tensor:
+        """The term for pictures x of hr, in units that lambda multiplies."""
+        return self.unit * self.difference(x, hr)
+
+
+def kl_divergence(mu: Tensor, logsd: Tensor) -> Tensor:
+    """KL( N(mu, sd^2) || N(0, 0.1^2) ) of each latent in nats: 50 mu^2 + 50 sd^2 - log(10 sd) - 1/2."""
+    precision = 1 / sr.PRIOR_SD**2
+    return 0.5 * precision * (mu.square() + (2 * logsd).exp()) - logsd + math.log(sr.PRIOR_SD) - 0.5
 
 
 @torch.no_grad()
@@ -248,19 +398,20 @@ def start_latents(net: sr.SRVAE, loudness: float = 4.0) -> None:
     net.generator2.bias.copy_(1.0 - 2.0 * (torch.arange(n) % 2))
     net.decoder1.weight.normal_(0, loudness)
     net.decoder1.bias.zero_()
+    if net.has_encoder:  # mu starts near 0, sd at the prior's 0.1
+        net.ip3.weight.mul_(0.1)
+        net.ip3.bias.zero_()
+        net.ip3.bias[n:] = math.log(sr.PRIOR_SD)
 
 
 # -- loop ---------------------------------------------------------------------------------------------------
 
 
-def trained_parts(name: str, stage: str) -> float:
-    """The learning rate of a parameter in units of the stage's, 0 where it stands still."""
-    fully_connected = name.startswith(("generator", "ip"))
-    if stage == "answer":
-        return 0.0 if fully_connected else 1.0
-    if name.startswith(("feat", "input")):
-        return 0.0
-    return {"g": 0.2, "i": 0.03}[name[0]] if fully_connected else 1.0
+def rate(name: str, stage: str) -> float:
+    """A parameter's learning rate in units of the others'."""
+    if stage == "latents" and name.startswith("generator"):
+        return 0.2
+    return 0.03 if stage == "latents" and name.startswith("ip") else 1.0
 
 
 def averaged(run: Path) -> dict[str, Tensor]:
@@ -297,11 +448,15 @@ class Trainer:
         if c.threads:
             torch.set_num_threads(c.threads)
         torch.manual_seed(c.seed)
-        accelerator = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-        self.device = torch.device(c.device or accelerator or "cpu")
-        self.net = sr.SRVAE(c.scale, grid_generator=True)
-        with torch.no_grad():
-            self.net.SR_res.weight.zero_()  # the random residual of the first steps would teach silence
+        self.accelerator = Accelerator(cpu=c.device == "cpu")  # processes and device; one process without a launcher
+        self.processes, self.process = self.accelerator.num_processes, self.accelerator.process_index
+        if c.batch % self.processes:
+            raise ValueError(f"{self.processes} processes cannot share batches of {c.batch}")
+        self.device = torch.device(c.device) if c.device and self.processes == 1 else self.accelerator.device
+        self.net = sr.SRVAE(c.scale, encoder=c.encoder, grid_generator=True)
+        if not c.fillers:
+            with torch.no_grad():
+                self.net.SR_res.weight.zero_()  # the random residual of the first steps would teach silence
         self.history: list[dict] = []  # of the runs before this one
         if c.initial:
             self.start_from(Path(c.initial))
@@ -311,24 +466,40 @@ class Trainer:
         )
         self.net.to(self.device)
         self.distances = Distances(c.features if Path(c.features).is_file() else "", self.device)
-        if c.stage == "latents" and not self.distances.weights:
+        self.scored = c.stage == "latents" and c.latents == "prior"
+        if self.scored and not self.distances.weights:
             print("no feature file: the energy score sees pixels and windows only")
-        shares = {k: trained_parts(k, c.stage) for k, _ in self.net.named_parameters()}
+        self.vgg: VGG | None = None
+        if c.lam > 0 and Path(c.vgg).is_file():
+            self.vgg = VGG(c.vgg, self.device)
+        elif c.lam > 0:
+            print(f"no VGG-19 file ({c.vgg}): the objective lacks its VGG term")
         for k, p in self.net.named_parameters():
-            p.requires_grad_(shares[k] > 0)
+            p.requires_grad_(c.trains(k))
         self.parameters = {k: p for k, p in self.net.named_parameters() if p.requires_grad}
         self.average = {k: p.detach().clone() for k, p in self.parameters.items()}
-        kernels = {k: p for k, p in self.parameters.items() if p.ndim == 4 and not k.startswith(("SR_res", "feat1_1"))}
+        muon = c.optimiser == "muon"
+        kernels = {
+            k: p for k, p in self.parameters.items() if muon and p.ndim == 4 and not k.startswith(("SR_res", "feat1_1"))
+        }
         self.flat = {k: nn.Parameter(p.detach().flatten(1)) for k, p in kernels.items()}  # views of the kernels
+        fully_connected_bias = lambda k: k.startswith(("ip", "generator")) and k.endswith("bias")  # noqa: E731
         rest = [
-            {"params": [p], "lr": c.lr * 0.3 * shares[k], "name": k}
+            {"params": [p], "lr": c.lr * 0.3 * rate(k, c.stage), "name": k}
+            if muon
+            else {
+                "params": [p],
+                "lr": c.lr * (2 if fully_connected_bias(k) else 1),
+                "weight_decay": 0.0 if fully_connected_bias(k) else 1e-4,
+                "name": k,
+            }
             for k, p in self.parameters.items()
             if k not in self.flat
         ]
-        self.optimisers = [
-            torch.optim.Muon(self.flat.values(), c.lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
-            torch.optim.Adam(rest, fused=True),
-        ]
+        self.optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(rest, fused=True)]
+        if self.flat:
+            flat = self.flat.values()
+            self.optimisers.append(torch.optim.Muon(flat, c.lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"))
         for group in (g for o in self.optimisers for g in o.param_groups):
             group["peak"] = group["lr"]
         self.step, self.seconds = 0, 0.0
@@ -340,12 +511,14 @@ class Trainer:
         """Everything that the run's future depends on, by name."""
         found = {f"model.{k}": p for k, p in self.net.named_parameters()}
         found |= {f"ema.{k}": p for k, p in self.average.items()}
-        for name, p in [*self.flat.items(), *((g["name"], g["params"][0]) for g in self.optimisers[1].param_groups)]:
+        for name, p in [*self.flat.items(), *((g["name"], g["params"][0]) for g in self.optimisers[0].param_groups)]:
             for optimiser in self.optimisers:
                 found |= {f"optimiser.{k}.{name}": v for k, v in optimiser.state.get(p, {}).items()}
         return found
 
     def save(self) -> None:
+        if self.process:
+            return  # all processes hold the same
         part = self.run / "checkpoint.part"
         progress = {"step": str(self.step), "seconds": str(self.seconds)}
         save_file({k: v.detach().cpu().contiguous() for k, v in self.tensors().items()}, part, progress)
@@ -376,11 +549,13 @@ class Trainer:
         self.net.load_state_dict(mine | {k: t for k, t in found.items() if k in mine and mine[k].shape == t.shape})
         before = read_record(source)
         self.history = before.get("history", [])
-        if self.config.stage == "latents" and before.get("stage") == "answer":
+        if self.config.stage == "latents" and before.get("stage") == "answer" and not self.config.fillers:
             start_latents(self.net, self.config.loudness)
 
     def record(self) -> None:
         """Write config.json: the settings and how the weights came about."""
+        if self.process:
+            return
         machine = torch.cuda.get_device_name() if self.device.type == "cuda" else f"{os.cpu_count()} CPU cores"
         now = {
             "command": "python notebooks/training.py " + shlex.join(self.command()),
@@ -390,9 +565,8 @@ class Trainer:
             "batch": self.config.batch,
             "minutes": round(self.seconds / 60, 1),
             "machine": f"{machine} ({platform.machine()}), torch {torch.__version__}",
-            "features": Path(self.config.features).stem
-            if self.config.stage == "latents" and self.distances.weights
-            else "",
+            "features": Path(self.config.features).stem if self.scored and self.distances.weights else "",
+            "vgg": self.vgg.description if self.vgg else "",
         }
         sources: list[dict] = []
         if (Path(self.config.data) / "sources.csv").is_file():
@@ -408,7 +582,7 @@ class Trainer:
         for f in fields(Config):
             value = getattr(self.config, f.name)
             if value != f.default and f.name not in ("threads", "device"):
-                value = Path(value).name if f.name in ("data", "run", "initial", "features") else value
+                value = Path(value).name if f.name in ("data", "run", "initial", "features", "vgg") else value
                 words += [f"--{f.name.replace('_', '-')}"] + ([] if value is True else [str(value)])
         return words
 
@@ -431,30 +605,57 @@ class Trainer:
             return y
         return y + sr.bicubic(lr - sr.bicubic(y, self.config.scale, up=False), self.config.scale, up=True)
 
+    def mean(self, t: Tensor) -> Tensor:
+        """The mean over all processes."""
+        return self.accelerator.reduce(t, "mean") if self.processes > 1 else t
+
+    def noise(self, halves: int) -> Tensor:
+        """This process's part of the step's noise, eps ~ N(0, 1): (halves * patches, 1024)."""
+        generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + self.step)
+        eps = sr.noise(generator, halves * self.config.batch)
+        mine = [half.chunk(self.processes)[self.process] for half in eps.chunk(halves)]
+        return torch.cat(mine).to(self.device)
+
     def losses(self, up: Tensor, hr: Tensor) -> dict[str, Tensor]:
         """The terms of the objective for one batch, by name; their sum is minimised.
 
-        L1 terms are sums over a patch, averaged over the batch (the release sums over the batch too, which
-        neither optimiser notices).
+        L1 and VGG terms are sums over a patch, KL one over its latents, all averaged over the batch (the release sums
+        over the batch too, which no optimiser here notices).
         """
         c, batch = self.config, len(up)
+        l1 = lambda y: (y - hr).abs().sum() / batch  # noqa: E731
+        moving = any(k.startswith(("feat", "input")) for k in self.parameters)
+        with torch.set_grad_enabled(moving), self.autocast():
+            features = self.net.features(up)
+            code = self.net.input_code(features)
         if c.stage == "answer":
+            y = self.answer(code, None, up, None)
+            return {"answer": l1(y)} | self.perceptual(y, hr)
+        code = code.float()
+        if c.encoder:
             with self.autocast():
-                code = self.net.input_code(self.net.features(up))
-            return {"answer": (self.answer(code, None, up, None) - hr).abs().sum() / batch}
-        with torch.no_grad(), self.autocast():
-            code = self.net.input_code(self.net.features(up)).float()
-        g = self.net.generator(up)
+                mu, logsd = (t.float() for t in self.net.encode_features(features, self.net.features(hr)))
+            z = self.net.generator(up) * logsd.exp()
+            z = mu + (z if c.latents == "release" else z * self.noise(1))
+            y = self.answer(code, z, up, None)
+            terms = {"l1": l1(y)} | self.perceptual(y, hr)
+            terms["kl"] = c.kl_weight * kl_divergence(mu, logsd).sum() / batch
+            if c.latents == "sample":
+                terms["answer"] = l1(self.answer(code, None, up, None))
+            return terms
         lr = sr.bicubic(hr, c.scale, up=False)
-        generator = torch.Generator().manual_seed(c.seed * 1_000_003 + self.step)
         zero = self.answer(code, None, up, lr)
-        twice = [torch.cat([t, t]) for t in (code, g, up, lr)]
-        z = sr.PRIOR_SD * twice[1] * sr.noise(generator, 2 * batch).to(self.device)
-        y1, y2 = self.answer(twice[0], z, twice[2], twice[3]).chunk(2)
-        return {
-            "answer": (zero - hr).abs().sum() / batch,
-            "energy": c.energy * energy_score(self.distances, y1, y2, hr, zero.detach()),
-        }
+        twice = [torch.cat([t, t]) for t in (code, self.net.generator(up), up, lr)]
+        y1, y2 = self.answer(twice[0], sr.PRIOR_SD * twice[1] * self.noise(2), twice[2], twice[3]).chunk(2)
+        score = energy_score(self.distances, y1, y2, hr, zero.detach(), self.mean)
+        return {"answer": l1(zero), "energy": c.energy * score} | self.perceptual(zero, hr)
+
+    def perceptual(self, y: Tensor, hr: Tensor) -> dict[str, Tensor]:
+        """The VGG term by name, where the run has one."""
+        if not self.vgg:
+            return {}
+        with self.autocast():
+            return {"vgg": self.config.lam * self.vgg(y, hr)}
 
     def learning_rate(self) -> float:
         """Share of the peak: a short rise, a plateau, and a straight fall to zero over the last part."""
@@ -467,6 +668,10 @@ class Trainer:
         for p in self.parameters.values():
             p.grad = None
         torch.stack(list(terms.values())).sum().backward()
+        if self.processes > 1:
+            for p in self.parameters.values():
+                p.grad = self.mean(p.grad)
+            terms = {k: self.mean(t.detach()) for k, t in terms.items()}
         for k, p in self.flat.items():
             p.grad = self.parameters[k].grad.flatten(1)
         for optimiser in self.optimisers:
@@ -479,81 +684,147 @@ class Trainer:
         return {k: float(v.detach()) for k, v in terms.items()}
 
     @torch.no_grad()
-    def validate(self, up: Tensor, hr: Tensor) -> dict[str, float]:
-        """Figures of the averaged weights on held-out patches: PSNR on Y of z = 0, diversity of samples."""
+    def judge(self, up: Tensor, hr: Tensor, draws: dict[str, float], consistency: bool = True) -> dict[str, float]:
+        """Figures of the averaged weights on patches, each (B, 3, 128, 128).
+
+        Args:
+            draws: latents by name: z = spread * g(LR) * eps, so 0 is the answer, 0.1 the prior and 1 what the release's
+                deploy nets draw.
+            consistency: back-project each picture once, as at inference.
+
+        Returns:
+            PSNR on Y in dB and, where something is drawn, the mean standard deviation of six samples in grey levels
+            (spread) and their diversity, by the draw's name; with an encoder also the KL in nats per patch and the
+            number of latents that carry more than 0.01 nats.
+        """
         mine = {k: p.clone() for k, p in self.parameters.items()}
         for k, p in self.parameters.items():
             p.copy_(self.average[k])
-        answers, samples = [], []
+        pictures: dict[str, list[list[Tensor]]] = {name: [] for name in draws}
+        kls = []
         for u, h in zip(up.to(self.device).split(8), hr.to(self.device).split(8), strict=True):
             u = u.contiguous(memory_format=torch.channels_last)
             with self.autocast():
-                code = self.net.input_code(self.net.features(u)).float()
-            lr = sr.bicubic(h, self.config.scale, up=False)
-            answers.append(self.answer(code, None, u, lr).cpu())
-            if self.config.stage == "latents":
-                g = self.net.generator(u)
-                draws = [sr.noise(seed, len(u)).to(self.device) for seed in range(6)]
-                samples.append([self.answer(code, sr.PRIOR_SD * g * e, u, lr).cpu() for e in draws])
+                features = self.net.features(u)
+                code = self.net.input_code(features).float()
+                if self.config.encoder:
+                    mu, logsd = self.net.encode_features(features, self.net.features(h))
+                    kls.append(kl_divergence(mu.float(), logsd.float()))
+            lr = sr.bicubic(h, self.config.scale, up=False) if consistency else None
+            for name, spread in draws.items():
+                z = [None]
+                if spread:
+                    g = self.net.generator(u)
+                    z = [spread * g * sr.noise(seed, len(u)).to(self.device) for seed in range(6)]
+                pictures[name].append([self.answer(code, t, u, lr).cpu() for t in z])
         for k, p in self.parameters.items():
             p.copy_(mine[k])
         images = lambda t: [x.permute(1, 2, 0).numpy() for x in t]  # noqa: E731
-        originals = images(hr)
-        border = self.config.scale
+        originals, border = images(hr), self.config.scale
         psnr = lambda t: float(np.mean([sr.psnr_y(a, b, border) for a, b in zip(images(t), originals, strict=True)]))  # noqa: E731
-        found = {"psnr_bicubic": psnr(up), "psnr": psnr(torch.cat(answers))}
-        if samples:
-            drawn = [torch.cat(s) for s in zip(*samples, strict=True)]
-            spread = torch.stack(drawn).std(0).mean() * 255
-            each = zip(zip(*(images(d) for d in drawn), strict=True), originals, strict=True)
-            found |= {
-                "psnr_sample": psnr(drawn[0]),
-                "spread": float(spread),
-                "diversity": float(np.mean([sr.diversity(s, o) for s, o in each])),
-            }
+        found = {"psnr_bicubic": psnr(up)}
+        for name, parts in pictures.items():
+            drawn = [torch.cat(s) for s in zip(*parts, strict=True)]
+            found[f"psnr{name}"] = psnr(drawn[0])
+            if len(drawn) > 1:
+                each = zip(zip(*(images(d) for d in drawn), strict=True), originals, strict=True)
+                found[f"spread{name}"] = float(torch.stack(drawn).std(0).mean() * 255)
+                found[f"diversity{name}"] = float(np.mean([sr.diversity(s, o) for s, o in each]))
+        if kls:
+            kl = torch.cat(kls).mean(0)
+            found |= {"kl": float(kl.sum()), "active": float((kl > 0.01).sum())}
         return {k: round(v, 3) for k, v in found.items()}
+
+    def validate(self, up: Tensor, hr: Tensor) -> dict[str, float]:
+        """:meth:`judge` at z = 0 and, in the latents stage, at the prior."""
+        draws = {"": 0.0} | ({"_sample": sr.PRIOR_SD} if self.config.stage == "latents" else {})
+        return self.judge(up, hr, draws)
 
 
 def train(config: Config) -> Trainer:
     """Run, or go on with, the run that a configuration describes."""
     trainer = Trainer(config)
     trainer.run.mkdir(parents=True, exist_ok=True)
-    if trainer.resume():
+    if trainer.resume() and trainer.process == 0:
         print(f"resumed at step {trainer.step}", flush=True)
+    if trainer.process == 0:
+        forget_rows(trainer.run / "log.csv", trainer.step)
     photographs = load_photographs(config.data, config.scale)
     kept = [p for i, p in enumerate(photographs) if i % HELD_OUT]
     held_out = Patches(photographs[::HELD_OUT], config.scale, batch=24, candidates=2, seed=1)(0)
-    patches = Patches(kept, config.scale, config.batch, config.candidates, config.seed)
+    share = (trainer.process, trainer.processes)
+    patches = Patches(kept, config.scale, config.batch, config.candidates, config.seed, share)
+    if trainer.vgg:
+        trainer.vgg.calibrate(*(t.to(trainer.device) for t in held_out))
     log, sums, begin = trainer.run / "log.csv", Counter(), time.time() - trainer.seconds
-    bar = tqdm(initial=trainer.step, total=config.steps, disable=None)
-    for up, hr in patches.stream(trainer.step, config.steps):
+    bar = tqdm(initial=trainer.step, total=config.steps, disable=True if trainer.process else None)
+    for up, hr in patches.stream(trainer.step, config.steps, config.workers):
         sums.update(trainer.train_step(up, hr))
         bar.update()
         trainer.seconds = time.time() - begin
         last = trainer.step == config.steps
         if trainer.step % config.validate == 0 or last:
             count = (trainer.step - 1) % config.validate + 1
-            row = {"step": trainer.step, "seconds": round(trainer.seconds)}
-            row |= {k: round(v / count, 2) for k, v in sums.items()} | trainer.validate(*held_out)
+            row = {"step": trainer.step, "seconds": round(trainer.seconds), "waited": round(patches.waited, 1)}
+            row |= {k: round(v / count, 2) for k, v in sums.items()}
             sums.clear()
-            new = not log.exists()
-            with log.open("a", newline="") as f:
-                writer = csv.DictWriter(f, row)
-                if new:
-                    writer.writeheader()
-                writer.writerow(row)
-            print(row, flush=True)
+            if trainer.process == 0:
+                append_row(log, row | trainer.validate(*held_out))
         if trainer.step % config.checkpoint == 0 or last:
             trainer.save()
             trainer.record()
     return trainer
 
 
+def forget_rows(log: Path, step: int) -> None:
+    """Drop a log's rows after a step: a run that goes on from there writes them again."""
+    if log.exists():
+        header, *rows = log.read_text().splitlines(keepends=True)
+        write_text(log, "".join([header, *(r for r in rows if int(r.partition(",")[0]) <= step)]))
+
+
+def append_row(log: Path, row: dict[str, float]) -> None:
+    """Print a row and add it to a CSV file."""
+    new = not log.exists()
+    with log.open("a", newline="") as f:
+        writer = csv.DictWriter(f, row)
+        if new:
+            writer.writeheader()
+        writer.writerow(row)
+    print(row, flush=True)
+
+
+def judge_run(run: str | Path, table: Path, data: str = "") -> None:
+    """Add a row to a CSV file: a run's averaged weights on the held-out patches, without back-projection.
+
+    Judged at z = 0, at the prior, and at what the release's deploy nets draw, sd ~ N(0, 1) in the place of 0.1.
+    """
+    record = read_record(Path(run))
+    if not record:
+        raise FileNotFoundError(f"{run} is no run: it has no config.json")
+    settings = {f.name: record[f.name] for f in fields(Config) if f.name in record}
+    trainer = Trainer(Config(**settings | {"run": str(run), "data": data or record["data"]}))
+    trainer.resume()
+    held_out = load_photographs(trainer.config.data, trainer.config.scale)[::HELD_OUT]
+    patches = Patches(held_out, trainer.config.scale, batch=24, candidates=2, seed=1)(0)
+    draws = {"": 0.0, "_prior": sr.PRIOR_SD, "_deploy": 1.0}
+    latents = trainer.config.latents if trainer.config.stage == "latents" else "none"
+    row = {"run": Path(run).name, "scale": trainer.config.scale, "latents": latents, "steps": trainer.step}
+    append_row(table, row | {"kl": "", "active": ""} | trainer.judge(*patches, draws, consistency=False))
+
+
 # -- export -------------------------------------------------------------------------------------------------
 
 
-def export(run: str | Path, name: str, folder: Path = sr.WEIGHTS) -> Path:
-    """Write a run's averaged weights as the compact file SR_VAE_<name>.safetensors and renew the model card."""
+def export(run: str | Path, name: str, folder: Path = sr.WEIGHTS, base: str = "") -> Path:
+    """Write a run's averaged weights as the compact file SR_VAE_<name>.safetensors and renew the model card.
+
+    Args:
+        base: a model in the same folder whose equal weights are left out of the file (P keeps most of D's).
+
+    The validation figures of the run and of the runs that it started from, as far as their folders are there, go
+    to ``curves/<name>.csv`` beside.
+    """
     run = Path(run)
     config = read_record(run)
     if not config:
@@ -562,15 +833,36 @@ def export(run: str | Path, name: str, folder: Path = sr.WEIGHTS) -> Path:
     if scale != f"{config['scale']}x" or variant not in ("D", "P"):
         raise ValueError(f"the name must be {config['scale']}x-D or {config['scale']}x-P, not {name!r}")
     net = sr.SRVAE(config["scale"], grid_generator=True)
-    net.load_state_dict(averaged(run))
+    found = averaged(run)
+    net.load_state_dict({k: found[k] for k, _ in net.named_parameters()}, strict=False)
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"SR_VAE_{name}.safetensors"
     with (run / "log.csv").open(newline="") as f:
         validation = list(csv.DictReader(f))[-1]
     notes = {"variant": variant, "history": config["history"], "sources": config["sources"], "validation": validation}
-    sr.save_model(net, path, **notes)
+    sr.save_model(net, path, base=base, **notes)
+    rows = list(curve(run))
+    columns = list(dict.fromkeys(k for row in rows for k in row))
+    (folder / "curves").mkdir(exist_ok=True)
+    lines = [columns, *([row.get(k, "") for k in columns] for row in rows)]
+    write_text(folder / "curves" / f"{name}.csv", "".join(",".join(line) + "\n" for line in lines))
     write_card(folder)
     return path
+
+
+def curve(run: Path) -> Iterator[dict[str, str]]:
+    """The rows of log.csv of a run and, before them, of those that it started from, with their stage."""
+    record = read_record(run)
+    if not record:
+        return
+    if record.get("initial"):
+        for folder in (Path(record["initial"]), run.parent / record["initial"]):
+            if (folder / "config.json").is_file():
+                yield from curve(folder)
+                break
+    with (run / "log.csv").open(newline="") as f:
+        for row in csv.DictReader(f):
+            yield {"run": run.name, "scale": str(record["scale"]), "stage": record["stage"]} | row
 
 
 def write_card(folder: Path = sr.WEIGHTS) -> None:
@@ -580,12 +872,15 @@ def write_card(folder: Path = sr.WEIGHTS) -> None:
         "Written by `python notebooks/training.py --export`; the facts are in the metadata of each file.",
         "",
         "generator1 is held on the LR grid, fully connected weights are int8 with a scale and the largest number of",
-        "each row apart, convolutions float16. The encoder is not needed to sample and is not shipped.\n",
+        "each row apart, convolutions float16. The encoder is not needed to sample and is not shipped. A model with a",
+        "base holds only what differs from it. `curves/` has the validation figures of the runs.\n",
     ]
     for file in sorted(folder.glob("SR_VAE_*.safetensors")):
         with safe_open(file, "pt") as f:
             notes = {k: json.loads(v) for k, v in f.metadata().items()}
         lines += [f"## {file.stem.removeprefix('SR_VAE_')}\n", f"`{file.name}`, {file.stat().st_size / 1e6:.1f} MB.\n"]
+        if "base" in notes:
+            lines.append(f"What is not in the file is {notes['base']}'s.\n")
         if "history" not in notes:
             lines.append("Not written by an export: how it was trained is not on record.\n")
             continue
@@ -598,6 +893,10 @@ def write_card(folder: Path = sr.WEIGHTS) -> None:
                 "",
                 f"The energy score's features: {', '.join(sorted(features))} (Collaborative Distillation, MIT).",
             ]
+        vgg = {h.get("vgg", "") for h in notes["history"]} - {""}
+        if vgg:
+            lines += ["", f"The VGG term's features: {', '.join(sorted(vgg))} (Simonyan and Zisserman)."]
+        lines += ["", *(f"Note on the {h['stage']} stage: {h['note']}" for h in notes["history"] if "note" in h)]
         figures = ", ".join(f"{k} {v}" for k, v in notes["validation"].items() if k not in ("step", "seconds"))
         lines += ["", f"On held-out patches of the training photographs: {figures}.", ""]
         lines += ["| photographs | source | licence |", "|---|---|---|"]
@@ -617,11 +916,17 @@ def main() -> None:
         else:
             parser.add_argument(flag, type=type(f.default), default=f.default, help=f"{text} [{f.default}]")
     parser.add_argument("--export", default="", metavar="NAME", help="do not train: ship the run's weights as NAME")
+    parser.add_argument(
+        "--judge", default="", metavar="FILE", help="do not train: add the run's figures at three draws of z to a CSV"
+    )
+    parser.add_argument("--base", default="", metavar="NAME", help="with --export: leave out what equals this model")
     options = vars(parser.parse_args())
-    name = options.pop("export")
+    name, base, judged = options.pop("export"), options.pop("base"), options.pop("judge")
     try:
         if name:
-            print(export(options["run"], name))
+            print(export(options["run"], name, base=base))
+        elif judged:
+            judge_run(options["run"], Path(judged), options["data"])
         else:
             train(Config(**options))
     except (ValueError, FileNotFoundError) as error:

@@ -93,7 +93,7 @@ def test_start_gives_each_latent_its_place():
 
 def command(photographs, run, *more):
     fixed = ["--batch", "1", "--validate", "3", "--checkpoint", "2", "--warmup", "1", "--threads", "1"]
-    fixed += ["--fp32", "--device", "cpu", "--features", "none"]
+    fixed += ["--fp32", "--device", "cpu", "--features", "none", "--vgg", "none"]
     return [
         sys.executable,
         str(NOTEBOOKS / "training.py"),
@@ -155,7 +155,7 @@ def test_training_moves_what_its_stage_trains_and_nothing_else(photographs, answ
 
 def test_export_ships_the_averaged_weights_with_a_card(answer_run, tmp_path):
     path = training.export(answer_run, "4x-D", tmp_path)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["README.md", "SR_VAE_4x-D.safetensors"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["README.md", "SR_VAE_4x-D.safetensors", "curves"]
     model = sr.load_model(path)
     averaged = load_file(answer_run / "checkpoint.safetensors")["ema.feat2_1.weight"]
     assert torch.allclose(model.feat2_1.weight, averaged, rtol=1e-3, atol=1e-6)
