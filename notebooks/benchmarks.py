@@ -164,9 +164,10 @@ def _download(row: Row) -> Path:
     try:
         return Path(store.fetch(row["path"]))
     except (OSError, ValueError) as error:  # no network or no such file; another file than the registry's
+        name = f"{row['dataset']}/{row['image']}"
         raise SetMissingError(
-            f"{row['dataset']}/{row['image']} cannot be downloaded from {SOURCE}{row['path']}: connect to the "
-            f"internet, or set SRVAE_BENCHMARKS to a folder that holds {row['dataset']}/{row['image']} ({error})"
+            f"{name} cannot be downloaded from {SOURCE}{row['path']}: connect to the internet, or set "
+            f"SRVAE_BENCHMARKS to a folder that holds {name} ({str(error)[:80]})"
         ) from error
 
 
