@@ -504,7 +504,7 @@ class Samples:
         values |= {
             ("deviation", "largest"): self.deviation.max(),
             ("deviation", "mean"): self.deviation.mean(),
-            ("samples", "diversity"): sr.diversity(self.drawn, self.hr),
+            ("samples", "diversity"): sr.diversity(self.drawn[: benchmarks.SAMPLES], self.hr),
         }
         version, found = benchmarks.version(self.model), []
         for (panel, measure), value in values.items():
@@ -707,7 +707,10 @@ def quality_vs_time(results: list[benchmarks.Row] | None = None, dataset: str = 
 
 
 def _missing(dataset: str) -> str:
-    return f"data/results.csv has no rows for {dataset}: run python notebooks/benchmarks.py evaluate --sets {dataset}"
+    return (
+        f"data/results.csv lacks this figure's rows of {dataset}: "
+        f"run python notebooks/benchmarks.py evaluate --sets {dataset}"
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------

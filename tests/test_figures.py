@@ -209,7 +209,7 @@ def test_samples_shows_mean_deviation_and_fit(recorded):
     assert largest == pytest.approx(drawn.deviation.max(), abs=1e-4)
     assert f"std: 0 to {largest:.1f} of 255" in [ax.get_title() for ax in fig.axes]
     assert [len(ax.images) for ax in fig.axes] == [1] * 10
-    assert f"fitted z, {drawn.psnr['fitted z']:.2f} dB" in [ax.get_title() for ax in fig.axes]
+    assert f"fitted z, {figures.recorded(drawn.rows, 'fitted z'):.2f} dB" in [ax.get_title() for ax in fig.axes]
     assert not overlapping(fig)
 
 
@@ -264,6 +264,20 @@ def test_quality_vs_time_draws_the_rows():
     assert [line.get_ydata()[0] for line in left.lines if line.get_linestyle() == ":"] == [32]
     assert not right.lines
     assert any("time unknown" in t.get_text() for t in fig.legends[0].get_texts())
+
+
+@pytest.mark.parametrize("draw", [figures.temperature, figures.quality_vs_time])
+def test_every_point_is_a_number_of_the_results(draw):
+    results = benchmarks.read_csv(benchmarks.RESULTS)
+    try:
+        fig = draw()
+    except LookupError as error:
+        pytest.skip(error.args[0])
+    known = {float(r[name]) for r in results for name in benchmarks.SCORES if r[name]} | {0.0}  # no diversity at 0
+    drawn = {float(y) for ax in fig.axes for line in ax.lines for y in line.get_ydata()}
+    assert len(drawn) > 2
+    assert drawn <= known
+    assert not overlapping(fig)
 
 
 @pytest.mark.parametrize("draw", [figures.temperature, figures.quality_vs_time])
