@@ -592,7 +592,8 @@ def markdown(published: list[Row], results: list[Row], printed: list[Row]) -> st
         f"Rows marked “{HERE.strip(' ()')}” are this project's, at default settings. PI needs Ma's score, which "
         "cannot be had, so it is blank there; NIQE, its other half, follows."
     )
-    return "\n\n".join("\n".join(x) for x in [*papers, [note], sample_lines(results), release_lines(results, printed)])
+    parts = [*papers, [note], sample_lines(results), release_lines(results, printed)]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
 def _table(head: list[str], rows: Iterable[list[str]]) -> list[str]:
@@ -804,9 +805,10 @@ def main(arguments: list[str] | None = None) -> None:
         peers = dict(p.split("=", 1) for p in options.peer)
         try:
             sets = options.sets or at_hand(SETS)
-            evaluate(options.models, sets, settings=options.settings, peers=peers, results=options.results)
+            rows = evaluate(options.models, sets, settings=options.settings, peers=peers, results=options.results)
         except (SetMissingError, FileNotFoundError, ValueError) as error:
             sys.exit(f"error: {error}")
+        print(f"{len(rows)} rows in {options.results}")
     elif options.command == "readme":
         write_readme()
     elif options.command == "speed":

@@ -373,7 +373,7 @@ def test_without_arguments_what_cannot_be_had_is_left_out(monkeypatch, tmp_path,
 
     evaluated = []
     monkeypatch.setattr(benchmarks, "fetch", fetch)
-    monkeypatch.setattr(benchmarks, "evaluate", lambda models, sets, **_: evaluated.extend(sets))
+    monkeypatch.setattr(benchmarks, "evaluate", lambda models, sets, **_: evaluated.extend(sets) or [])
     benchmarks.main(["evaluate", "--results", str(tiny)])
     assert evaluated == ["bundled", "Set5"]
     assert "Set14 is left out: connect to the internet" in capsys.readouterr().err
