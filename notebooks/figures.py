@@ -570,7 +570,7 @@ def draw_samples(model_name: str | None = None, *, count: int = 16, steps: int =
         g = sr.LatentField(model, sr.to_tensor(lr), eight_bit=True).g
     fitted = view(temperature=1.0, eps=z / (sr.PRIOR_SD * g))
     bicubic, zero = sr.enlarge(lr, s), view(0, 0.0)
-    pictures = {"bicubic": bicubic, "z = 0": zero, "fitted z": fitted}
+    pictures = {"Bicubic": bicubic, "z = 0": zero, "fitted z": fitted}
     pictures |= {f"sample {i + 1}": d for i, d in enumerate(drawn)}
     pictures["mean"] = np.rint(np.mean(drawn, 0)).astype(np.uint8)
     psnr = {name: benchmarks.fidelity(p, hr, s)["psnr"] for name, p in pictures.items()}
@@ -585,7 +585,7 @@ def samples(drawn: Samples | None = None) -> Figure:
     fig, axes = plt.subplots(2, 5, figsize=(WIDTH, 4.15), layout="constrained")
     variant = f"SR-VAE-{d.model.split('-')[-1]}"
     panels = [
-        ("bicubic", d.bicubic, "Bicubic"),
+        ("Bicubic", d.bicubic, "Bicubic"),
         ("z = 0", d.zero, variant),
         *[(f"sample {i + 1}", d.drawn[i], "sample") for i in range(3)],
         ("sample 4", d.drawn[3], "sample"),
@@ -653,6 +653,8 @@ def temperature(results: list[benchmarks.Row] | None = None, dataset: str = "bun
                 if points := walk(results, method, scale, dataset, measure):
                     x, y = zip(*points, strict=True)
                     ax.plot(x, y, line, marker=marker, ms=4, color=COLOURS[method], label=f"{method} {scale}x")
+        if not ax.lines:
+            ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center")
         ax.set_title(words, loc="left")
         ax.grid(alpha=0.3)
     for ax in axes[1]:

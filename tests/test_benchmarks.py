@@ -9,6 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from scipy.optimize import brentq
@@ -58,6 +59,29 @@ def test_registry_names_every_image_of_the_sets():
     hashes = [row["sha256"] for rows in sets.values() for row in rows]
     assert all(len(h) == 64 and int(h, 16) for h in hashes)
     assert len(set(hashes)) == 219
+
+
+def thumbnail(grey: np.ndarray) -> np.ndarray:
+    """16x16 grey levels of mean 0 and length 1: their product is how alike two pictures are, at most 1."""
+    small = cv2.resize(grey, (16, 16), interpolation=cv2.INTER_AREA).astype(float)
+    small -= small.mean()
+    return (small / (np.linalg.norm(small) + 1e-9)).ravel()
+
+
+def test_no_training_photograph_is_a_judged_one():
+    files = sorted((SHARED / "train").rglob("*.jpg"))
+    if not files:
+        pytest.skip(f"no photographs in {SHARED / 'train'}")
+    judged = [sr.read_image(p) for name in benchmarks.TABLE_SETS for p in (SHARED / "benchmarks" / name).glob("*.png")]
+    judged = [cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (*judged, *map(benchmarks.bundled, benchmarks.BUNDLED))]
+    turned = [turn(x) for x in judged for turn in (np.asarray, np.fliplr)]
+    ours = np.stack([thumbnail(x) for x in turned])
+    theirs = np.stack([thumbnail(cv2.imread(str(p), cv2.IMREAD_REDUCED_GRAYSCALE_2)) for p in files])
+    assert (ours @ theirs.T).max() < 0.9
+    for grey in judged:  # while a smaller, slightly cut copy, compressed, would be noticed
+        cut = cv2.resize(grey[4:-4, 4:-4], None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+        copy = cv2.imdecode(cv2.imencode(".jpg", cut, [cv2.IMWRITE_JPEG_QUALITY, 70])[1], cv2.IMREAD_GRAYSCALE)
+        assert (ours @ thumbnail(copy)).max() > 0.9
 
 
 @pytest.fixture
