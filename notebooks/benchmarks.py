@@ -1,7 +1,13 @@
 """Benchmarks: image sets by name, speed, memory, and the scores of data/results.csv.
 
+python notebooks/benchmarks.py evaluate    # all that README and figures need, into data/results.csv; resumes
+python notebooks/benchmarks.py readme      # the tables of data/results.csv, into README.md
 python notebooks/benchmarks.py speed       # milliseconds of whole and release tiling, of a slider step
 python notebooks/benchmarks.py memory      # peak memory of large answers, each in a process of its own
+
+Evaluation takes the bundled photographs, Set5 and Set14, with the settings of `plan`. Benchmark images are
+downloaded, or read from the folder that the environment variable SRVAE_BENCHMARKS names; NIQE's model of natural
+photographs likewise, or from the file SRVAE_NIQE.
 """
 
 from __future__ import annotations
@@ -15,9 +21,10 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +41,7 @@ import srvae_core as sr  # noqa: E402
 
 RESULTS = ROOT / "data" / "results.csv"
 PUBLISHED = ROOT / "data" / "published_table.csv"
+PRINTED = ROOT / "data" / "release_notebooks.csv"  # what the release's two notebooks print
 REGISTRY = ROOT / "data" / "registry.csv"
 README = ROOT / "README.md"
 
@@ -124,6 +132,19 @@ def fetch(dataset: str, progress: bool = True) -> None:
             _download(row)
 
 
+def at_hand(sets: Sequence[str]) -> list[str]:
+    """Those of the sets that can be read or downloaded; says of the others what to do."""
+    found = []
+    for dataset in sets:
+        try:
+            fetch(dataset)
+        except SetMissingError as error:
+            print(f"{dataset} is left out: {error}", file=sys.stderr)
+        else:
+            found.append(dataset)
+    return found
+
+
 def _local(dataset: str, image: str) -> Path | None:
     folder = os.environ.get("SRVAE_BENCHMARKS")
     path = Path(folder or "", dataset, image)
@@ -143,9 +164,10 @@ def _download(row: Row) -> Path:
     try:
         return Path(store.fetch(row["path"]))
     except (OSError, ValueError) as error:  # no network or no such file; another file than the registry's
+        name = f"{row['dataset']}/{row['image']}"
         raise SetMissingError(
-            f"{row['dataset']}/{row['image']} cannot be downloaded from {SOURCE}{row['path']}: connect to the "
-            f"internet, or set SRVAE_BENCHMARKS to a folder that holds {row['dataset']}/{row['image']} ({error})"
+            f"{name} cannot be downloaded from {SOURCE}{row['path']}: connect to the internet, or set "
+            f"SRVAE_BENCHMARKS to a folder that holds {name} ({str(error)[:80]})"
         ) from error
 
 
@@ -177,34 +199,64 @@ COLUMNS = ("method", "scale", "set", "images", *SCORES, "settings", "version")
 SAMPLES = 10  # drawn per image where the temperature is not zero
 
 # What `super_resolve` is called with. The release neither makes its answers consistent nor rounds them.
-# The order is that of evaluation: what matters most comes first.
 RELEASE = {"tiling": "release", "consistency": False, "as_float": True}
+WALK = (0.25, 0.5, 0.75, 1.25, 1.5)  # temperatures, besides 0 ("default") and 1
 SETTINGS: dict[str, dict[str, object]] = {
     "default": {},
-    "temperature 1": {"temperature": 1.0},
     "unrounded": {"as_float": True},
+    "temperature 1": {"temperature": 1.0},
     "self-ensemble": {"self_ensemble": True},
     "release tiling": RELEASE,
-    **{f"temperature {t:g}": {"temperature": t} for t in (0.5, 1.5, 0.25, 0.75, 1.25)},
+    **{f"temperature {t:g}": {"temperature": t} for t in WALK},
     "release tiling, self-ensemble": RELEASE | {"self_ensemble": True},
 }
+# Evaluation goes stage by stage, what matters most first. Settings of one stage share what they can.
+STAGES = (
+    ("default", "unrounded", "temperature 1"),
+    ("self-ensemble", "release tiling"),
+    tuple(f"temperature {t:g}" for t in WALK),
+    ("release tiling, self-ensemble",),
+)
+SETS = ("bundled", "Set5", "Set14")  # evaluated unless told otherwise
 
 
 def plan(dataset: str) -> list[str]:
-    """The settings that a set is evaluated with unless told otherwise: those that take long only on small sets."""
-    if dataset == "Set5":
-        return [name for name in SETTINGS if name == "temperature 1" or not name.startswith("temperature")]
-    if dataset == "bundled":
-        return list(SETTINGS)[:-1]
-    return ["default", "temperature 1", "unrounded"]
+    """The settings that a set is evaluated with unless told otherwise.
+
+    Every set gets the answer, the same unrounded, and samples at temperature 1: what the tables show. The temperature
+    walk is taken on the bundled photographs, which are large enough for NIQE; self-ensemble and the
+    release's way, 8 to 20 times slower, on Set5, for which the release prints its figures.
+    """
+    stages = {"bundled": (0, 2), "Set5": (0, 1, 3)}.get(dataset, (0,))
+    return [name for i in stages for name in STAGES[i]]
+
+
+def work(settings: str) -> int:
+    """About how much computing the settings take, in tenths of an answer at default settings; for the progress bar."""
+    options = SETTINGS.get(settings, {})
+    answers = SAMPLES if options.get("temperature") else 1
+    turns = 8 if options.get("self_ensemble") else 1
+    return turns * (25 if options.get("tiling") == "release" else 7 + 3 * answers)
+
+
+def fidelity(answer: np.ndarray, hr: np.ndarray, scale: int) -> dict[str, float]:
+    """PSNR in dB and SSIM on Y, a border of ``scale`` pixels left out: what every table and notebook here shows.
+
+    Grey images are converted to Y like any others. The release (and ``sr.psnr_y`` given RGB) takes the grey levels
+    themselves, which costs a grey image 1.3 dB; the published bicubic rows of Set14, which has two, are met to
+    0.01 dB with the conversion and missed by 0.2 dB without.
+
+    Args:
+        answer: (H, W, 3) uint8, or float in [0, 1] neither clipped nor rounded.
+        hr: the original, (H, W, 3).
+        scale: 4 or 8.
+    """
+    pair = luma(answer), luma(hr)  # two-dimensional, so taken as they are
+    return {"psnr": sr.psnr_y(*pair, scale), "ssim": sr.ssim_y(*pair, scale)}
 
 
 def luma(image: np.ndarray) -> np.ndarray:
-    """Y of BT.601 (16 to 235) over 255, not rounded, (H, W) float64: what PSNR and SSIM are computed on.
-
-    Grey images are converted too. The release takes them as they are (and so does ``sr.psnr_y``), but only with the
-    conversion does bicubic meet the published table on Set14, which has grey images.
-    """
+    """Y of BT.601 (16 to 235) over 255, not rounded, (H, W) float64."""
     x = image.astype(np.float64) / (np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1)
     return (16 + x @ np.array([65.481, 128.553, 24.966])) / 255
 
@@ -221,16 +273,7 @@ def score(answers: list[np.ndarray], hr: np.ndarray, lr: np.ndarray, scale: int)
     Returns:
         psnr and lr_psnr in dB, ssim, niqe (lower is better), diversity in percent (of two or more answers).
     """
-    y = luma(hr)
-    table = [
-        {
-            "psnr": sr.psnr_y(luma(a), y, scale),
-            "ssim": sr.ssim_y(luma(a), y, scale),
-            "niqe": _niqe(a, scale),
-            "lr_psnr": sr.lr_psnr(a, lr, scale),
-        }
-        for a in answers
-    ]
+    table = [fidelity(a, hr, scale) | {"niqe": _niqe(a, scale), "lr_psnr": sr.lr_psnr(a, lr, scale)} for a in answers]
     means = {name: float(np.mean([row[name] for row in table])) for name in table[0]}
     return means | {"diversity": sr.diversity(answers, hr) if len(answers) > 1 else np.nan}
 
@@ -272,8 +315,8 @@ def enlarge_set(model: sr.SRVAE, dataset: str = "bundled", **options: object) ->
         start = time.perf_counter()
         answer = sr.super_resolve(lr, model, **options)
         seconds, up = time.perf_counter() - start, sr.enlarge(lr, scale)
-        row = {"bicubic": sr.psnr_y(up, hr, scale), "bicubic_ssim": sr.ssim_y(up, hr, scale)}
-        row |= {"psnr": sr.psnr_y(answer, hr, scale), "ssim": sr.ssim_y(answer, hr, scale)}
+        bicubic = fidelity(up, hr, scale)
+        row = {"bicubic": bicubic["psnr"], "bicubic_ssim": bicubic["ssim"], **fidelity(answer, hr, scale)}
         rows.append({"image": name, **row, "lr_psnr": sr.lr_psnr(answer, lr, scale), "seconds": seconds})
     means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "image"}
     return [*rows, {"image": "average", **means}]
@@ -286,34 +329,33 @@ def print_rows(rows: list[dict[str, float | str]], **digits: int) -> None:
         print(f"{row['image']:16}" + "".join(f"{row[name]:14.{n}f}" for name, n in digits.items()))
 
 
-# One method on one image: (lr, scale, settings) -> answers and the seconds of one.
-Method = Callable[[np.ndarray, dict[str, object]], tuple[list[np.ndarray], float]]
+class Answers:
+    """A model's answers to one LR image with different settings; the image is encoded once for those that share it.
 
+    The seconds are those of one answer from nothing: encoding, and decoding the first.
+    """
 
-def model_method(model: sr.SRVAE) -> Method:
-    """A model as a method: one answer, or :data:`SAMPLES` of them at a temperature above zero."""
+    def __init__(self, model: sr.SRVAE, lr: np.ndarray) -> None:
+        self.model, self.lr = model, lr
+        self._view: sr.Sampler | None = None
+        self._encoding = 0.0  # seconds
 
-    def run(lr: np.ndarray, options: dict[str, object]) -> tuple[list[np.ndarray], float]:
-        if not options.get("temperature"):
+    def __call__(
+        self, *, temperature: float = 0.0, as_float: bool = False, **others: object
+    ) -> tuple[list[np.ndarray], float]:
+        """One answer, or :data:`SAMPLES` of them at a temperature above zero; and the seconds of one."""
+        start = time.perf_counter()
+        if others:  # the release's tiling and self-ensemble encode something else
+            answer = sr.super_resolve(self.lr, self.model, temperature=temperature, as_float=as_float, **others)
+            return [answer], time.perf_counter() - start
+        if self._view is None:
+            self._view = sr.Sampler(self.model, self.lr)
+            self._encoding = time.perf_counter() - start
             start = time.perf_counter()
-            return [sr.super_resolve(lr, model, **options)], time.perf_counter() - start
-        start = time.perf_counter()
-        view = sr.Sampler(model, lr)
-        first = view(0, options["temperature"])
-        seconds = time.perf_counter() - start
-        return [first, *(view(seed, options["temperature"]) for seed in range(1, SAMPLES))], seconds
-
-    return run
-
-
-def bicubic_method(scale: int) -> Method:
-    """MATLAB's bicubic enlargement as a method."""
-
-    def run(lr: np.ndarray, _: dict[str, object]) -> tuple[list[np.ndarray], float]:
-        start = time.perf_counter()
-        return [sr.enlarge(lr, scale)], time.perf_counter() - start
-
-    return run
+        first = self._view(0, temperature, as_float=as_float)
+        seconds = self._encoding + time.perf_counter() - start
+        more = range(1, SAMPLES) if temperature else ()
+        return [first, *(self._view(seed, temperature, as_float=as_float) for seed in more)], seconds
 
 
 def peer_answer(folder: Path, dataset: str, scale: int, name: str) -> np.ndarray:
@@ -355,15 +397,24 @@ class Job:
     def key(self) -> tuple[str, ...]:
         return self.method, str(self.scale), self.dataset, self.settings
 
+    @property
+    def head(self) -> Row:
+        """The columns that tell this row from others."""
+        return dict(zip(KEY, self.key, strict=True)) | {"version": self.version}
 
-def jobs(models: list[str], sets: list[str], settings: list[str], peers: dict[str, str]) -> list[Job]:
+    @property
+    def stage(self) -> int:
+        return next((i for i, names in enumerate(STAGES) if self.settings in names), 0)
+
+
+def jobs(models: list[str], sets: Sequence[str], settings: list[str], peers: dict[str, str]) -> list[Job]:
     """The rows that a call of :func:`evaluate` makes, in order; no settings means those of :func:`plan`."""
-    order = ["files", *SETTINGS]
-    return sorted(_jobs(models, sets, settings, peers), key=lambda job: order.index(job.settings))
+    return sorted(_jobs(models, sets, settings, peers), key=lambda job: job.stage)
 
 
-def _jobs(models: list[str], sets: list[str], settings: list[str], peers: dict[str, str]) -> Iterator[Job]:
+def _jobs(models: list[str], sets: Sequence[str], settings: list[str], peers: dict[str, str]) -> Iterator[Job]:
     scales = {name: sr.load_model(name).scale for name in models}
+    versions = {name: version(name) for name in models}
     for dataset in sets:
         for scale in sorted(set(scales.values())) or sr.SCALES:
             yield Job("Bicubic", scale, dataset, "default", version())
@@ -371,14 +422,14 @@ def _jobs(models: list[str], sets: list[str], settings: list[str], peers: dict[s
                 if Path(folder, dataset, f"x{scale}").is_dir():
                     yield Job(name, scale, dataset, "files", "", peer=folder)
         for model in models:
-            variant = Path(model).stem.split("-")[-1]
+            method = f"SR-VAE-{Path(model).stem.split('-')[-1]}"
             for chosen in settings or plan(dataset):
-                yield Job(f"SR-VAE-{variant}", scales[model], dataset, chosen, version(model), model=model)
+                yield Job(method, scales[model], dataset, chosen, versions[model], model=model)
 
 
 def evaluate(
     models: list[str],
-    sets: list[str],
+    sets: Sequence[str],
     *,
     settings: list[str] | None = None,
     peers: dict[str, str] | None = None,
@@ -388,7 +439,8 @@ def evaluate(
     """Score models, bicubic and peers on image sets and put the rows into the results file.
 
     A row that is there already for the same version is kept; single images of an interrupted row come
-    from a file beside the results, so a call that is killed goes on where it was.
+    from a file beside the results, so a call that is killed goes on where it was. Rows of a model evaluated here that
+    come from other weights than its present ones leave the file.
 
     Args:
         models: names or paths for ``load_model``; a path's variant is what follows the last hyphen.
@@ -396,7 +448,7 @@ def evaluate(
         settings: names from :data:`SETTINGS`; by default those of :func:`plan`.
         peers: name -> folder of another method's answers, SET/xSCALE/IMAGE.png.
         results: the CSV file.
-        progress: show a bar.
+        progress: show a bar, whose remaining time counts pixels and what the settings take.
 
     Returns:
         All rows of the results file.
@@ -410,16 +462,27 @@ def evaluate(
         raise ValueError(f"no settings {unknown[0]!r}; there are: {', '.join(SETTINGS)}")
     for dataset in sets:
         fetch(dataset, progress)
+    wanted = jobs(models, sets, settings or [], peers or {})
+    versions = {(j.method, str(j.scale)): j.version for j in wanted if j.model}
+    old = [r for r in read_csv(results) if versions.get((r["method"], r["scale"]), r["version"]) == r["version"]]
+    done = {tuple(r[k] for k in KEY): r for r in old}
+    todo = [j for j in wanted if not _is_done(done.get(j.key), j)]
+    total = sum(pixels(j.dataset) * work(j.settings) for j in todo)
     partial = results.with_suffix(".partial.csv")
-    done = {tuple(r[k] for k in KEY): r for r in read_csv(results)}
-    todo = [j for j in jobs(models, sets, settings or [], peers or {}) if not _is_done(done.get(j.key), j)]
-    with tqdm(total=sum(len(image_names(j.dataset)) for j in todo), disable=not progress, unit="image") as bar:
-        for job in todo:
-            bar.set_description(f"{job.method} {job.scale}x, {job.dataset}, {job.settings}")
-            done[job.key] = _row(job, partial, bar)
-            write_csv(results, sorted(done.values(), key=lambda r: [r["scale"], r["set"], r["method"]]), COLUMNS)
+    layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
+    with tqdm(total=total, disable=not progress, bar_format=layout) as bar:
+        for _, group in groupby(todo, key=lambda j: (j.stage, j.method, j.scale, j.dataset)):
+            for job, row in _rows(list(group), partial, bar):
+                done[job.key] = row
+            write_csv(results, sorted(done.values(), key=_row_order), COLUMNS)
     partial.unlink(missing_ok=True)
     return list(done.values())
+
+
+def _row_order(row: Row) -> tuple:
+    """Rows of the results: by scale, set, method, and settings as in :data:`SETTINGS`."""
+    order = {name: i for i, name in enumerate(SETTINGS)}
+    return row["scale"], row["set"], row["method"], order.get(row["settings"], len(order))
 
 
 def _is_done(row: Row | None, job: Job) -> bool:
@@ -428,39 +491,54 @@ def _is_done(row: Row | None, job: Job) -> bool:
     return fresh and (bool(row["niqe"]) or not niqe_at_hand())
 
 
-def _row(job: Job, partial: Path, bar: tqdm) -> Row:
-    """Compute one row, image by image."""
-    if job.model:
-        run = model_method(sr.load_model(job.model))
-    elif not job.peer:
-        run = bicubic_method(job.scale)
-    columns = (*KEY, "version", "image", "megapixels", *SCORES)
-    head = dict(zip(KEY, job.key, strict=True)) | {"version": job.version}
-    rows = [r for r in read_csv(partial) if {k: r[k] for k in head} == head and not job.peer]
+@cache
+def pixels(dataset: str) -> int:
+    """The size of a set."""
+    return sum(load_image(dataset, name)[..., 0].size for name in image_names(dataset))
+
+
+def _rows(group: list[Job], partial: Path, bar: tqdm) -> Iterator[tuple[Job, Row]]:
+    """Compute the rows of one method on one set, image by image; yields each when all images are done."""
+    job = group[0]
+    model = sr.load_model(job.model) if job.model else None
+    if model:  # the first call also allocates
+        sr.super_resolve(np.zeros((32, 32, 3), np.uint8), model)
+    kept = [] if job.peer else read_csv(partial)
+    found: dict[Job, list[Row]] = {job: [] for job in group}
     for name in image_names(job.dataset):
-        if all(r["image"] != name for r in rows):
-            hr = sr.crop_to_multiple(load_image(job.dataset, name), job.scale)
-            lr = sr.downscale(hr, job.scale)
-            if job.peer:
-                answers, seconds = [peer_answer(Path(job.peer), job.dataset, job.scale, name)], np.nan
-            else:
-                answers, seconds = run(lr, SETTINGS[job.settings])
-            values = score(answers, hr, lr, job.scale) | {"seconds": seconds}
-            row = head | {"image": name, "megapixels": hr.shape[0] * hr.shape[1] / 1e6} | values
-            rows.append({k: str(v) for k, v in row.items()})
-            write_csv(partial, [*read_csv(partial), rows[-1]], columns)
-        bar.update()
-    return {k: "" for k in COLUMNS} | head | {"images": str(len(rows))} | _means(rows)
+        image = load_image(job.dataset, name)
+        hr = sr.crop_to_multiple(image, job.scale)
+        lr = sr.downscale(hr, job.scale)
+        answers_of = Answers(model, lr) if model else None
+        for job in group:
+            bar.set_description(f"{job.method} {job.scale}x, {job.dataset}, {job.settings}")
+            head = job.head | {"image": name}
+            row = next((r for r in kept if head.items() <= r.items()), None)
+            if row is None:
+                if answers_of:
+                    answers, seconds = answers_of(**SETTINGS[job.settings])
+                elif job.peer:
+                    answers, seconds = [peer_answer(Path(job.peer), job.dataset, job.scale, name)], np.nan
+                else:
+                    start = time.perf_counter()
+                    answers, seconds = [sr.enlarge(lr, job.scale)], time.perf_counter() - start
+                values = score(answers, hr, lr, job.scale) | {"seconds": seconds}
+                row = {k: str(v) for k, v in (head | {"megapixels": hr[..., 0].size / 1e6} | values).items()}
+                write_csv(partial, [*read_csv(partial), row], (*KEY, "version", "image", "megapixels", *SCORES))
+            found[job].append(row)
+            bar.update(image[..., 0].size * work(job.settings))
+    for job, rows in found.items():
+        yield job, dict.fromkeys(COLUMNS, "") | job.head | {"images": str(len(rows))} | _means(rows)
 
 
 def _means(rows: list[Row]) -> Row:
     """Means over images as text; seconds are those of one answer's megapixel."""
     values = {name: np.array([float(r[name]) for r in rows]) for name in (*SCORES, "megapixels")}
-    megapixels = values.pop("megapixels")
+    area = values.pop("megapixels").sum()
     values = {name: v[~np.isnan(v)] for name, v in values.items()}
     means = {name: v.mean() if len(v) else np.nan for name, v in values.items()}
     if len(values["seconds"]):
-        means["seconds"] = values["seconds"].sum() / megapixels.sum()
+        means["seconds"] = values["seconds"].sum() / area
     return {name: "" if np.isnan(v) else f"{v:.4f}" for name, v in means.items()}
 
 
@@ -501,36 +579,83 @@ def best_values(table: dict[str, dict[str, tuple[str, ...]]]) -> dict[tuple[str,
     return best
 
 
-def markdown(published: list[Row], results: list[Row]) -> str:
-    """The README's results: for each scale the paper's table with our rows, then all that was measured here."""
-    lines = []
-    for scale in sr.SCALES:
-        table = paper_table(scale, published, results)
-        best = best_values(table)
-        lines += [f"**{scale}x**: PSNR in dB / SSIM / PI (lower is better), best values bold", ""]
-        lines += [f"| method | {' | '.join(TABLE_SETS)} |", "|---|" + "---|" * len(TABLE_SETS)]
-        for method, row in table.items():
-            cells = []
-            for dataset in TABLE_SETS:
-                values = enumerate(row.get(dataset, ()))
-                cells.append(" / ".join(f"**{v}**" if v and v == best[dataset, i] else v or "–" for i, v in values))
-            lines.append(f"| {method} | {' | '.join(cells)} |")
-        lines.append("")
-    lines += [
-        f"Rows marked “{HERE.strip(' ()')}” are this project's, at default settings. PI needs Ma's score, which cannot "
-        "be had; NIQE, its other half, is below.",
-        "",
-        "| method | scale | set | images | settings | PSNR | SSIM | NIQE | LR-PSNR | diversity | s/megapixel |",
-        "|---|---|---|---|---|---|---|---|---|---|---|",
-    ]
-    digits = {"psnr": 2, "ssim": 4, "niqe": 2, "lr_psnr": 1, "diversity": 1, "seconds": 1}
+def markdown(published: list[Row], results: list[Row], printed: list[Row]) -> str:
+    """The README's results, as three kinds of tables: :func:`paper_lines`, :func:`sample_lines`, :func:`release_lines`.
+
+    Args:
+        published: rows of :data:`PUBLISHED`.
+        results: rows of :data:`RESULTS`.
+        printed: rows of :data:`PRINTED`.
+    """
+    papers = [paper_lines(scale, published, results) for scale in sr.SCALES]
+    note = (
+        f"Rows marked “{HERE.strip(' ()')}” are this project's, at default settings. PI needs Ma's score, which "
+        "cannot be had, so it is blank there; NIQE, its other half, follows."
+    )
+    parts = [*papers, [note], sample_lines(results), release_lines(results, printed)]
+    return "\n\n".join("\n".join(lines) for lines in parts if lines)
+
+
+def _table(head: list[str], rows: Iterable[list[str]]) -> list[str]:
+    return [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]]
+
+
+def paper_lines(scale: int, published: list[Row], results: list[Row]) -> list[str]:
+    """The paper's table of one scale with this project's rows beneath, best values bold."""
+    table = paper_table(scale, published, results)
+    best = best_values(table)
+
+    def cell(row: dict[str, tuple[str, ...]], dataset: str) -> str:
+        values = enumerate(row.get(dataset, ()))
+        return " / ".join(f"**{v}**" if v and v == best[dataset, i] else v or "–" for i, v in values)
+
+    rows = [[method, *(cell(row, dataset) for dataset in TABLE_SETS)] for method, row in table.items()]
+    title = f"**{scale}x**: PSNR in dB / SSIM / PI (lower is better), best values bold"
+    return [title, "", *_table(["method", *TABLE_SETS], rows)]
+
+
+def sample_lines(results: list[Row]) -> list[str]:
+    """Single answers beside samples at temperature 1, on every set that was measured."""
+    found = {(r["scale"], r["method"], r["settings"], r["set"]): r for r in results}
     order = ["bundled", *TABLE_SETS]
-    chosen = [r for r in results if r["settings"] == "temperature 1" or not r["settings"].startswith("temperature")]
-    for r in sorted(chosen, key=lambda r: (r["scale"], [*order, r["set"]].index(r["set"]), r["method"])):
-        numbers = [f"{float(r[name]):.{n}f}" if r[name] else "–" for name, n in digits.items()]
-        head = [r["method"], f"{r['scale']}x", r["set"], r["images"], r["settings"]]
-        lines.append(f"| {' | '.join(head + numbers)} |")
-    return "\n".join(lines)
+    sets = sorted({r["set"] for r in results}, key=lambda s: (order.index(s) if s in order else len(order), s))
+    kinds = {"default": "answer", "files": "answer", "temperature 1": f"samples, mean of {SAMPLES}"}
+    rows = []
+    for scale, method in sorted({key[:2] for key in found}):
+        for settings, words in kinds.items():
+            row = [found.get((scale, method, settings, dataset)) for dataset in sets]
+            if any(row):
+                name = f"{method} {words}" if method.startswith("SR-VAE") else method
+                rows.append([f"{scale}x", name, *map(_scores, row)])
+    title = "**Answers and samples** (temperature 1): PSNR in dB / NIQE (low is good) / LR-PSNR in dB / diversity in %"
+    images = {r["set"]: r["images"] for r in results}
+    return [title, "", *_table(["scale", "method", *(f"{s}, {images[s]} images" for s in sets)], rows)]
+
+
+def _scores(row: Row | None) -> str:
+    digits = {"psnr": 2, "niqe": 2, "lr_psnr": 1, "diversity": 1}
+    return " / ".join(f"{float(row[name]):.{n}f}" if row[name] else "–" for name, n in digits.items()) if row else ""
+
+
+def release_lines(results: list[Row], printed: list[Row]) -> list[str]:
+    """From this project's way to the release's, step by step, beside what the release's notebooks print."""
+    found = {(r["scale"], r["method"], r["set"], r["settings"]): r for r in results}
+    theirs = {(r["scale"], r["method"], r["dataset"]): r for r in printed}
+    ways = [name for name in SETTINGS if not name.startswith("temperature")]
+    rows = []
+    for scale, method, dataset in sorted({key[:3] for key in found if key[3] in ways[2:]}):
+        row = [found.get((scale, method, dataset, name)) for name in ways]
+        cells = [
+            f"{float(r['psnr']):.2f} / {float(r['ssim']):.4f} / {float(r['seconds']):.1f}" if r else "" for r in row
+        ]
+        r = theirs.get((scale, method, dataset))
+        cells.append(f"{float(r['psnr_y']):.2f} / {float(r['ssim_y']):.4f}" if r else "")
+        rows.append([f"{scale}x", method, dataset, *cells])
+    title = (
+        "**Like for like with the release**: PSNR in dB / SSIM / seconds per megapixel. The release scores unrounded "
+        "output of its own tiling with self-ensemble, without back-projection (here at z = 0)"
+    )
+    return [title, "", *_table(["scale", "method", "set", *ways, "release's notebook"], rows)] if rows else []
 
 
 def with_results(readme: str, tables: str) -> str:
@@ -548,7 +673,12 @@ def with_results(readme: str, tables: str) -> str:
 
 def write_readme(readme: Path = README) -> None:
     """Put the tables of data/results.csv into the README."""
-    readme.write_text(with_results(readme.read_text(), markdown(read_csv(PUBLISHED), read_csv(RESULTS))))
+    readme.write_text(with_results(readme.read_text(), tables()))
+
+
+def tables() -> str:
+    """:func:`markdown` of the files in data."""
+    return markdown(read_csv(PUBLISHED), read_csv(RESULTS), read_csv(PRINTED))
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -659,8 +789,12 @@ def main(arguments: list[str] | None = None) -> None:
     c.add_argument("--inside", type=int, help=argparse.SUPPRESS)
     c = commands.add_parser("evaluate", help="scores of models on image sets, into data/results.csv")
     c.add_argument("--models", nargs="*", default=sr.available_models(), help="names or weights files")
-    c.add_argument("--sets", nargs="+", default=["bundled"], help="bundled, Set5, Set14, BSD100, Urban100 or a folder")
-    c.add_argument("--settings", nargs="+", help=f"some of: {', '.join(SETTINGS)}; by default those that suit the set")
+    c.add_argument(
+        "--sets",
+        nargs="+",
+        help=f"bundled, Set5, Set14, BSD100, Urban100 or a folder; by default what is at hand of {', '.join(SETS)}",
+    )
+    c.add_argument("--settings", nargs="+", help=f"some of: {'; '.join(SETTINGS)}; by default those that suit the set")
     c.add_argument("--peer", action="append", default=[], metavar="NAME=FOLDER", help="answers FOLDER/SET/x4/IMAGE.png")
     c.add_argument("--results", type=Path, default=RESULTS)
     commands.add_parser("readme", help="write the results tables into README.md")
@@ -670,9 +804,11 @@ def main(arguments: list[str] | None = None) -> None:
             parser.error(f"--peer takes NAME=FOLDER, not {wrong[0]}")
         peers = dict(p.split("=", 1) for p in options.peer)
         try:
-            evaluate(options.models, options.sets, settings=options.settings, peers=peers, results=options.results)
+            sets = options.sets or at_hand(SETS)
+            rows = evaluate(options.models, sets, settings=options.settings, peers=peers, results=options.results)
         except (SetMissingError, FileNotFoundError, ValueError) as error:
             sys.exit(f"error: {error}")
+        print(f"{len(rows)} rows in {options.results}")
     elif options.command == "readme":
         write_readme()
     elif options.command == "speed":

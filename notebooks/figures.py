@@ -4,14 +4,15 @@
     python notebooks/figures.py network samples   # some of them
 
 Figures with scores only draw what data/results.csv holds. Those that show pictures compute them from the
-shipped models with fixed seeds and crops; what is committed shows scikit-image's photographs only.
+shipped models with fixed seeds and crops; this command also measures the crops, into data/crops.csv, and it is from
+there that figures take the numbers beside them. What is committed shows scikit-image's photographs only.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch, Rectangle
+from matplotlib.ticker import MultipleLocator
 from torch import nn
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -31,6 +33,8 @@ import benchmarks  # noqa: E402
 import srvae_core as sr  # noqa: E402
 
 FIGURES = ROOT / "data" / "figures"
+CROPS = ROOT / "data" / "crops.csv"
+CROP_COLUMNS = ("figure", "set", "image", "crop", "panel", "measure", "value", "version")
 WIDTH = 8.8  # inches; at 100 dots per inch the width that a README shows
 STYLE = {
     "font.size": 8,
@@ -51,6 +55,43 @@ def colour(method: str, peers: list[str] | tuple[str, ...] = ()) -> str:
     if method in COLOURS:
         return COLOURS[method]
     return PEER_COLOURS[sorted(peers).index(method) % len(PEER_COLOURS)] if method in peers else "#000000"
+
+
+# ---------------------------------------------------------------------------------------------------------
+# Numbers beside pictures: data/crops.csv
+# ---------------------------------------------------------------------------------------------------------
+
+
+def record(rows: list[benchmarks.Row]) -> None:
+    """Put measured numbers into data/crops.csv, in the place of those of the same pictures in the same figure.
+
+    Numbers of weights that are not shipped any more leave the file.
+    """
+    shipped = {"", *(benchmarks.version(name) for name in sr.available_models())}
+    replaced = {_picture(r) for r in rows}
+    old = [r for r in benchmarks.read_csv(CROPS) if r["version"] in shipped and _picture(r) not in replaced]
+    benchmarks.write_csv(CROPS, sorted([*old, *rows], key=_picture), CROP_COLUMNS)
+
+
+def recorded(rows: list[benchmarks.Row], panel: str, measure: str = "psnr") -> float | None:
+    """What data/crops.csv holds for a panel of ``rows``: the same figure, crop and weights; None if nothing."""
+    wanted = next((_but_value(r) for r in rows if (r["panel"], r["measure"]) == (panel, measure)), None)
+    found = (r["value"] for r in benchmarks.read_csv(CROPS) if _but_value(r) == wanted)
+    return next(map(float, found), None)
+
+
+def labelled(words: str, rows: list[benchmarks.Row], panel: str) -> str:
+    """A panel's title: its PSNR follows the words where data/crops.csv has it."""
+    value = recorded(rows, panel)
+    return words if value is None else f"{words}, {value:.2f} dB"
+
+
+def _picture(row: benchmarks.Row) -> tuple[str, ...]:
+    return row["figure"], row["set"], row["image"]
+
+
+def _but_value(row: benchmarks.Row) -> tuple[str, ...]:
+    return tuple(row[name] for name in CROP_COLUMNS if name != "value")
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -333,13 +374,31 @@ SCENES = {
 
 @dataclass(frozen=True)
 class Comparison:
-    """A scene's original and crops: label -> (edge, edge, 3) uint8, and label -> PSNR of that crop in dB."""
+    """A scene's original and crops: panel -> (edge, edge, 3) uint8, and panel -> PSNR of that crop in dB."""
 
     scene: Scene
+    scale: int
     sampled: str  # the variant that the sample is of
     hr: np.ndarray
     crops: dict[str, np.ndarray]
     psnr: dict[str, float]
+
+    def named(self, panel: str) -> str:
+        """A panel's name in data/crops.csv: that of a sample says of what."""
+        return f"sample of {self.sampled}" if panel == "sample" else panel
+
+    @property
+    def rows(self) -> list[benchmarks.Row]:
+        """The measured numbers as rows of data/crops.csv."""
+        s, found = self.scene, []
+        for panel, value in self.psnr.items():
+            of = self.sampled if panel == "sample" else panel
+            panel = self.named(panel)
+            version = benchmarks.version(f"{self.scale}x-{of[-1]}") if of.startswith("SR-VAE") else ""
+            crop = f"{s.edge}x{s.edge}+{s.left}+{s.top}"
+            head = (f"comparison_{self.scale}x", s.dataset, s.image, crop, panel, "psnr", f"{value:.4f}", version)
+            found.append(dict(zip(CROP_COLUMNS, head, strict=True)))
+        return found
 
 
 def models(scale: int) -> dict[str, sr.SRVAE]:
@@ -354,33 +413,36 @@ def compare(scale: int, images: str = "bundled", peers: dict[str, str] | None = 
     Args:
         scale: 4 or 8.
         images: "bundled", or "benchmarks" for the paper's pictures.
-        peers: name -> folder of another method's answers (see :func:`benchmarks.peer_answer`).
+        peers: name -> folder of another method's answers (see :func:`benchmarks.peer_answer`); a peer that lacks
+            one of the sets is left out.
 
     Raises:
         benchmarks.SetMissingError: an image cannot be had.
     """
-    shipped = models(scale)
+    shipped, scenes = models(scale), SCENES[images, scale]
+    whole = {n: f for n, f in (peers or {}).items() if all(Path(f, s.dataset, f"x{scale}").is_dir() for s in scenes)}
     found = []
-    for scene in SCENES[images, scale]:
+    for scene in scenes:
         hr = sr.crop_to_multiple(benchmarks.load_image(scene.dataset, scene.image), scale)
         lr = sr.downscale(hr, scale)
         window = slice(scene.top, scene.top + scene.edge), slice(scene.left, scene.left + scene.edge)
         region = (scene.top // scale, scene.left // scale, scene.edge // scale, scene.edge // scale)
         crops = {"Bicubic": sr.enlarge(lr, scale)[window]}
-        for name, folder in (peers or {}).items():
+        for name, folder in whole.items():
             crops[name] = benchmarks.peer_answer(Path(folder), scene.dataset, scale, scene.image)[window]
         for sampled, model in shipped.items():  # the last is P where it is shipped
             view = sr.Sampler(model, lr, cache=False)  # without a cache it only computes the region
             crops[sampled] = view(temperature=0.0, region=region)
         crops["sample"] = view(seed=0, temperature=1.0, region=region)
-        psnr = {name: sr.psnr_y(crop, hr[window], 0) for name, crop in crops.items()}
+        luma = benchmarks.luma
+        psnr = {name: sr.psnr_y(luma(crop), luma(hr[window]), 0) for name, crop in crops.items()}
         crops = {name: np.ascontiguousarray(crop) for name, crop in (crops | {"HR": hr[window]}).items()}
-        found.append(Comparison(scene, sampled, hr, crops, psnr))
+        found.append(Comparison(scene, scale, sampled, hr, crops, psnr))
     return found
 
 
 def comparison(compared: list[Comparison]) -> Figure:
-    """One scene a row: the picture with the crop marked, and the crops of all methods."""
+    """One scene a row: the picture with the crop marked, and the crops of all methods with their recorded PSNR."""
     peers = [name for name in compared[0].crops if name not in COLOURS]
     columns = -(-len(compared[0].crops) // 2)
     crop = min(1.9, 6.0 / columns)
@@ -393,9 +455,8 @@ def comparison(compared: list[Comparison]) -> Figure:
         ax.add_patch(Rectangle((s.left - 0.5, s.top - 0.5), s.edge, s.edge, fill=False, ec="yellow", lw=1.5))
         for j, (name, picture) in enumerate(c.crops.items()):
             label = f"sample of {c.sampled[-1]}" if name == "sample" else name
-            label = f"{label}, {c.psnr[name]:.2f} dB" if name in c.psnr else label
             ax = fig.add_subplot(grid[2 * i + j // columns, 1 + j % columns])
-            show(ax, picture, label, colour(name, peers))
+            show(ax, picture, labelled(label, c.rows, c.named(name)), colour(name, peers))
     return fig
 
 
@@ -433,7 +494,23 @@ class Samples:
     zero: np.ndarray  # z = 0
     drawn: list[np.ndarray]
     fitted: np.ndarray
-    psnr: dict[str, float]
+    psnr: dict[str, float]  # by panel
+    crop: str
+
+    @property
+    def rows(self) -> list[benchmarks.Row]:
+        """The measured numbers as rows of data/crops.csv."""
+        values = {(panel, "psnr"): value for panel, value in self.psnr.items()}
+        values |= {
+            ("deviation", "largest"): self.deviation.max(),
+            ("deviation", "mean"): self.deviation.mean(),
+            ("samples", "diversity"): sr.diversity(self.drawn[: benchmarks.SAMPLES], self.hr),
+        }
+        version, found = benchmarks.version(self.model), []
+        for (panel, measure), value in values.items():
+            row = ("samples", "bundled", "astronaut", self.crop, panel, measure, f"{value:.4f}", version)
+            found.append(dict(zip(CROP_COLUMNS, row, strict=True)))
+        return found
 
     @property
     def mean(self) -> np.ndarray:
@@ -493,20 +570,22 @@ def draw_samples(model_name: str | None = None, *, count: int = 16, steps: int =
         g = sr.LatentField(model, sr.to_tensor(lr), eight_bit=True).g
     fitted = view(temperature=1.0, eps=z / (sr.PRIOR_SD * g))
     bicubic, zero = sr.enlarge(lr, s), view(0, 0.0)
-    pictures = {"bicubic": bicubic, "z = 0": zero, "fitted z": fitted}
+    pictures = {"Bicubic": bicubic, "z = 0": zero, "fitted z": fitted}
     pictures |= {f"sample {i + 1}": d for i, d in enumerate(drawn)}
     pictures["mean"] = np.rint(np.mean(drawn, 0)).astype(np.uint8)
-    psnr = {name: sr.psnr_y(p, hr, s) for name, p in pictures.items()}
-    return Samples(model_name, hr, bicubic, zero, drawn, fitted, psnr)
+    psnr = {name: benchmarks.fidelity(p, hr, s)["psnr"] for name, p in pictures.items()}
+    crop = f"{sr.PATCH}x{sr.PATCH}+{left * s}+{top * s}"
+    return Samples(model_name, hr, bicubic, zero, drawn, fitted, psnr, crop)
 
 
 def samples(drawn: Samples | None = None) -> Figure:
     """Samples of one crop, their mean and per-pixel standard deviation, and the fitted z as the upper bound."""
     d = draw_samples() if drawn is None else drawn
+    rows = d.rows
     fig, axes = plt.subplots(2, 5, figsize=(WIDTH, 4.15), layout="constrained")
     variant = f"SR-VAE-{d.model.split('-')[-1]}"
     panels = [
-        ("bicubic", d.bicubic, "Bicubic"),
+        ("Bicubic", d.bicubic, "Bicubic"),
         ("z = 0", d.zero, variant),
         *[(f"sample {i + 1}", d.drawn[i], "sample") for i in range(3)],
         ("sample 4", d.drawn[3], "sample"),
@@ -517,10 +596,12 @@ def samples(drawn: Samples | None = None) -> Figure:
     ]
     for ax, (name, picture, method) in zip(axes.flat, panels, strict=True):
         if name == "deviation":
-            show(ax, picture, f"std: 0 to {picture.max():.1f} of 255", colour(method), cmap="cividis", vmin=0)
+            largest = recorded(rows, "deviation", "largest")
+            label = "std" if largest is None else f"std: 0 to {largest:.1f} of 255"
+            show(ax, picture, label, colour(method), cmap="cividis", vmin=0)
         else:
             label = f"mean of {len(d.drawn)}" if name == "mean" else name
-            show(ax, picture, f"{label}, {d.psnr[name]:.2f} dB" if name in d.psnr else label, colour(method))
+            show(ax, picture, labelled(label, rows, name), colour(method))
     fig.suptitle(f"{d.model} at temperature 1", fontsize=9)
     return fig
 
@@ -572,10 +653,13 @@ def temperature(results: list[benchmarks.Row] | None = None, dataset: str = "bun
                 if points := walk(results, method, scale, dataset, measure):
                     x, y = zip(*points, strict=True)
                     ax.plot(x, y, line, marker=marker, ms=4, color=COLOURS[method], label=f"{method} {scale}x")
+        if not ax.lines:
+            ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center")
         ax.set_title(words, loc="left")
         ax.grid(alpha=0.3)
     for ax in axes[1]:
         ax.set_xlabel("temperature (0: deterministic, 1: the prior)")
+        ax.xaxis.set_major_locator(MultipleLocator(0.25))
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
     return fig
 
@@ -607,7 +691,8 @@ def quality_vs_time(results: list[benchmarks.Row] | None = None, dataset: str = 
             elif r["scale"] == str(scale):
                 marker, _ = MARKERS[r["settings"]]
                 ax.plot(float(r["seconds"]), float(r["psnr"]), marker, ms=7, color=colour(r["method"]), mec="white")
-        ax.set(xscale="log", xlabel="seconds per megapixel")
+        ax.set(xscale="log", xlabel="seconds per megapixel of the answer")
+        ax.xaxis.set_major_formatter("{x:g}")
         ax.set_title(f"{dataset} {scale}x, PSNR (dB)", loc="left")
         ax.grid(alpha=0.3, which="both")
     methods = sorted({r["method"] for r in chosen if r["settings"] != "files"})
@@ -624,7 +709,10 @@ def quality_vs_time(results: list[benchmarks.Row] | None = None, dataset: str = 
 
 
 def _missing(dataset: str) -> str:
-    return f"data/results.csv has no rows for {dataset}: run python notebooks/benchmarks.py evaluate --sets {dataset}"
+    return (
+        f"data/results.csv lacks this figure's rows of {dataset}: "
+        f"run python notebooks/benchmarks.py evaluate --sets {dataset}"
+    )
 
 
 # ---------------------------------------------------------------------------------------------------------
@@ -663,24 +751,34 @@ def main(arguments: list[str] | None = None) -> None:
     matplotlib.use("agg")
     for name in options.names or ALL:
         with plt.rc_context(STYLE):
-            try:
-                fig = ALL[name]()
-            except LookupError as error:
-                print(f"{name}: {error.args[0]}")
-                continue
-            for ending in ("png", "pdf") if name in PDF else ("png",):
-                save(fig, options.folder / f"{name}.{ending}")
-                print(options.folder / f"{name}.{ending}")
-            plt.close(fig)
-            if name.startswith("comparison"):
-                try:
-                    fig = comparison(compare(int(name[-2]), "benchmarks", peers))
-                except benchmarks.SetMissingError as error:
-                    print(f"{name} of the paper's pictures is left out: {error}")
-                    continue
-                save(fig, options.folder / "benchmarks" / f"{name}.png")
-                print(options.folder / "benchmarks" / f"{name}.png")
+            for folder, fig in drawn(name, peers):
+                for ending in ("png", "pdf") if name in PDF else ("png",):
+                    path = options.folder / folder / f"{name}.{ending}"
+                    save(fig, path)
+                    print(path)
                 plt.close(fig)
+
+
+def drawn(name: str, peers: dict[str, str]) -> Iterator[tuple[str, Figure]]:
+    """The figures of a name, each with the folder below the usual one that it goes into; measures the crops first."""
+    if name.startswith("comparison"):
+        for images, folder in (("bundled", "."), ("benchmarks", "benchmarks")):
+            try:
+                compared = compare(int(name[-2]), images, peers)
+            except benchmarks.SetMissingError as error:
+                print(f"{name} of the paper's pictures is left out: {error}")
+                continue
+            record([row for c in compared for row in c.rows])
+            yield folder, comparison(compared)
+    elif name == "samples":
+        found = draw_samples()
+        record(found.rows)
+        yield ".", samples(found)
+    else:
+        try:
+            yield ".", ALL[name]()
+        except LookupError as error:
+            print(f"{name}: {error.args[0]}")
 
 
 if __name__ == "__main__":

@@ -4,10 +4,12 @@ import functools
 import hashlib
 import http.server
 import math
+import os
 import sys
 import threading
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from scipy.optimize import brentq
@@ -57,6 +59,29 @@ def test_registry_names_every_image_of_the_sets():
     hashes = [row["sha256"] for rows in sets.values() for row in rows]
     assert all(len(h) == 64 and int(h, 16) for h in hashes)
     assert len(set(hashes)) == 219
+
+
+def thumbnail(grey: np.ndarray) -> np.ndarray:
+    """16x16 grey levels of mean 0 and length 1: their product is how alike two pictures are, at most 1."""
+    small = cv2.resize(grey, (16, 16), interpolation=cv2.INTER_AREA).astype(float)
+    small -= small.mean()
+    return (small / (np.linalg.norm(small) + 1e-9)).ravel()
+
+
+def test_no_training_photograph_is_a_judged_one():
+    files = sorted((SHARED / "train").rglob("*.jpg"))
+    if not files:
+        pytest.skip(f"no photographs in {SHARED / 'train'}")
+    judged = [sr.read_image(p) for name in benchmarks.TABLE_SETS for p in (SHARED / "benchmarks" / name).glob("*.png")]
+    judged = [cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (*judged, *map(benchmarks.bundled, benchmarks.BUNDLED))]
+    turned = [turn(x) for x in judged for turn in (np.asarray, np.fliplr)]
+    ours = np.stack([thumbnail(x) for x in turned])
+    theirs = np.stack([thumbnail(cv2.imread(str(p), cv2.IMREAD_REDUCED_GRAYSCALE_2)) for p in files])
+    assert (ours @ theirs.T).max() < 0.9
+    for grey in judged:  # while a smaller, slightly cut copy, compressed, would be noticed
+        cut = cv2.resize(grey[4:-4, 4:-4], None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
+        copy = cv2.imdecode(cv2.imencode(".jpg", cut, [cv2.IMWRITE_JPEG_QUALITY, 70])[1], cv2.IMREAD_GRAYSCALE)
+        assert (ours @ thumbnail(copy)).max() > 0.9
 
 
 @pytest.fixture
@@ -252,7 +277,7 @@ def test_bicubic_meets_the_published_rows(dataset, scale, benchmark_set):
     for image in benchmark_set(dataset):
         hr = sr.crop_to_multiple(image, scale)
         up = sr.enlarge(sr.downscale(hr, scale), scale)
-        values.append(sr.psnr_y(benchmarks.luma(up), benchmarks.luma(hr), scale))
+        values.append(benchmarks.fidelity(up, hr, scale)["psnr"])
     row = next(
         r
         for r in benchmarks.read_csv(benchmarks.PUBLISHED)
@@ -308,25 +333,104 @@ def test_evaluate_writes_the_scores(tiny, model_name, shipped, crops):
 
 
 def test_evaluate_goes_on_where_it_was(tiny, model_name, monkeypatch):
-    answer, calls = sr.super_resolve, []
+    answer, calls = benchmarks.Answers.__call__, []
 
-    def counted(*args, **options):
+    def counted(self, **options):
         calls.append(1)
-        if len(calls) == 2:
+        if len(calls) == 3:
             raise KeyboardInterrupt
-        return answer(*args, **options)
+        return answer(self, **options)
 
-    monkeypatch.setattr(sr, "super_resolve", counted)
-    run = functools.partial(benchmarks.evaluate, settings=["default"], results=tiny, progress=False)
+    monkeypatch.setattr(benchmarks.Answers, "__call__", counted)
+    run = functools.partial(benchmarks.evaluate, settings=["default", "unrounded"], results=tiny, progress=False)
     with pytest.raises(KeyboardInterrupt):
         run([model_name], ["Tiny"])
     rows = run([model_name], ["Tiny"])
-    assert len(calls) == 3  # the first image was kept
+    assert len(calls) == 5  # both answers to the first image were kept
     assert run([model_name], ["Tiny"]) == rows
-    assert len(calls) == 3  # and nothing is left to do
+    assert len(calls) == 5  # and nothing is left to do
     monkeypatch.setattr(benchmarks, "version", lambda model=None: "other")
-    run([model_name], ["Tiny"])
-    assert len(calls) == 5  # other weights: computed anew
+    rows = benchmarks.evaluate([model_name], ["Tiny"], settings=["default"], results=tiny, progress=False)
+    assert len(calls) == 7  # other weights: computed anew
+    assert {r["settings"] for r in rows} == {"default"}  # and what the old ones gave is gone
+    assert not tiny.with_suffix(".partial.csv").exists()
+
+
+def test_answers_are_those_of_super_resolve(random_model, crops):
+    model, lr = random_model(4), crops["coffee"][:40, :36]
+    answers = benchmarks.Answers(model, lr)
+    for name in ("default", "unrounded", "temperature 1", "self-ensemble", "release tiling"):
+        found, seconds = answers(**benchmarks.SETTINGS[name])
+        expected = sr.super_resolve(lr, model, **benchmarks.SETTINGS[name])
+        assert found[0].dtype == expected.dtype
+        np.testing.assert_allclose(found[0], expected, atol=1e-6)
+        assert len(found) == (benchmarks.SAMPLES if name == "temperature 1" else 1)
+        assert seconds > 0
+
+
+def test_an_image_is_encoded_once_for_all_samples(random_model, crops, monkeypatch):
+    sampler, encoded = sr.Sampler, []
+    monkeypatch.setattr(sr, "Sampler", lambda *args, **options: encoded.append(options) or sampler(*args, **options))
+    answers = benchmarks.Answers(random_model(4), crops["coffee"][:16, :16])
+    for name in ("default", "unrounded", "temperature 0.5", "temperature 1"):
+        answers(**benchmarks.SETTINGS[name])
+    assert len(encoded) == 1
+
+
+def test_the_plan_holds_what_readme_and_figures_need():
+    assert sorted(name for stage in benchmarks.STAGES for name in stage) == sorted(benchmarks.SETTINGS)
+    everywhere = {"default", "unrounded", "temperature 1"}
+    assert all(everywhere <= set(benchmarks.plan(name)) for name in (*benchmarks.SETS, "Urban100"))
+    walk = {0.25 * i for i in range(7)}
+    assert {benchmarks.SETTINGS[name].get("temperature", 0) for name in benchmarks.plan("bundled")} == walk
+    ways = {"self-ensemble", "release tiling", "release tiling, self-ensemble"}
+    assert ways <= set(benchmarks.plan("Set5"))
+    planned = benchmarks.jobs(sr.available_models(), benchmarks.SETS, [], {})
+    assert len({job.key for job in planned}) == len(planned)
+    assert planned[-1].settings == "release tiling, self-ensemble"  # the slowest comes last
+
+
+def test_without_arguments_what_cannot_be_had_is_left_out(monkeypatch, tmp_path, capsys, tiny):
+    def fetch(dataset, progress=True):
+        if dataset == "Set14":
+            raise benchmarks.SetMissingError("connect to the internet")
+
+    evaluated = []
+    monkeypatch.setattr(benchmarks, "fetch", fetch)
+    monkeypatch.setattr(benchmarks, "evaluate", lambda models, sets, **_: evaluated.extend(sets) or [])
+    benchmarks.main(["evaluate", "--results", str(tiny)])
+    assert evaluated == ["bundled", "Set5"]
+    assert "Set14 is left out: connect to the internet" in capsys.readouterr().err
+
+
+def test_the_bar_counts_the_work_that_is_left(tiny, model_name, monkeypatch):
+    bars = []
+
+    class Bar(benchmarks.tqdm):
+        def __init__(self, *args, **options):
+            super().__init__(*args, **options | {"disable": False, "file": open(os.devnull, "w")})  # noqa: SIM115
+            bars.append(self)
+
+    monkeypatch.setattr(benchmarks, "tqdm", Bar)
+    benchmarks.pixels.cache_clear()
+    benchmarks.evaluate([model_name], ["Tiny"], settings=["default", "temperature 1"], results=tiny)
+    assert bars[-1].n == bars[-1].total == 2 * 64 * 64 * (10 + 10 + 37)  # bicubic counts like an answer
+
+
+def test_notebooks_and_results_score_alike(tiny, model_name, shipped):
+    rows = benchmarks.evaluate([model_name], ["Tiny"], settings=["default"], results=tiny, progress=False)
+    average = benchmarks.enlarge_set(shipped(model_name), "Tiny")[-1]
+    row = row_of(rows, f"SR-VAE-{model_name[-1]}", "default")
+    assert average["psnr"] == pytest.approx(float(row["psnr"]), abs=6e-5)
+    assert average["ssim"] == pytest.approx(float(row["ssim"]), abs=6e-5)
+
+
+def test_grey_images_are_converted_to_y_like_others(crops):
+    grey = np.repeat(crops["coffee"][:64, :64, :1], 3, 2)
+    worse = np.clip(grey.astype(int) + 10, 0, 255).astype(np.uint8)
+    error = (worse.astype(float) - grey)[4:-4, 4:-4, 0] * 219 / 255
+    expected = 10 * np.log10(255**2 / np.mean(error**2))
+    assert benchmarks.fidelity(worse, grey, 4)["psnr"] == pytest.approx(expected, abs=1e-9)
 
 
 def test_a_peers_files_are_scored_like_our_own(tiny, tmp_path):
@@ -369,12 +473,27 @@ OURS = dict.fromkeys(benchmarks.COLUMNS, "") | {
     "ssim": "0.8765",
 }
 
+STEPS = ("default", "temperature 1", "self-ensemble", "release tiling, self-ensemble")
+
 
 def test_markdown_marks_the_best_and_leaves_what_is_not_known_blank():
-    lines = benchmarks.markdown(PUBLISHED, [OURS]).splitlines()
+    lines = benchmarks.markdown(PUBLISHED, [OURS], []).splitlines()
     assert "| Good | 31.00 / **0.900** / **3.000** |  |  |  |  |" in lines
     assert "| SR-VAE-D (here) | **31.43** / 0.876 / – |  |  |  |  |" in lines
-    assert sum(line.startswith("| SR-VAE-D | 4x | Set5 |") and "31.43 | 0.8765 | –" in line for line in lines) == 1
+    assert "| 4x | SR-VAE-D answer | 31.43 / – / – / – |" in lines
+    assert not any("Like for like" in line for line in lines)
+
+
+def test_markdown_shows_samples_and_the_releases_way():
+    more = {"niqe": "7.121", "lr_psnr": "50.04", "diversity": "21.06", "seconds": "4.06"}
+    rows = [OURS | more | {"settings": s, "method": f"SR-VAE-{v}", "images": "5"} for s in STEPS for v in "DP"]
+    printed = [{"scale": "4", "method": "SR-VAE-P", "dataset": "Set5", "psnr_y": "31.551", "ssim_y": "0.8871"}]
+    lines = benchmarks.markdown([], rows, printed).splitlines()
+    assert "| scale | method | Set5, 5 images |" in lines
+    assert "| 4x | SR-VAE-P samples, mean of 10 | 31.43 / 7.12 / 50.0 / 21.1 |" in lines
+    cell = "31.43 / 0.8765 / 4.1"
+    assert f"| 4x | SR-VAE-D | Set5 | {cell} |  | {cell} |  | {cell} |  |" in lines
+    assert f"| 4x | SR-VAE-P | Set5 | {cell} |  | {cell} |  | {cell} | 31.55 / 0.8871 |" in lines
 
 
 def test_tables_go_between_the_markers_only():
@@ -390,8 +509,7 @@ def test_readme_and_results_agree():
     if not benchmarks.RESULTS.exists():
         pytest.skip("data/results.csv has not been made yet")
     text = benchmarks.README.read_text()
-    tables = benchmarks.markdown(benchmarks.read_csv(benchmarks.PUBLISHED), benchmarks.read_csv(benchmarks.RESULTS))
-    assert benchmarks.with_results(text, tables) == text, "run python notebooks/benchmarks.py readme"
+    assert benchmarks.with_results(text, benchmarks.tables()) == text, "run python notebooks/benchmarks.py readme"
 
 
 def test_results_are_from_the_shipped_weights():
