@@ -54,6 +54,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # the core, where it is not installed
 import srvae_core as sr  # noqa: E402
 
+SPREAD, CODE = ("psnr", "spread", "diversity"), ("kl", "active")  # what `judge` says of samples and of an encoder
 MARGIN = 4  # LR samples around a patch: bicubic interpolation reaches two
 HELD_OUT = 40  # every 40th photograph is kept for validation
 STAGES = ("answer", "latents")
@@ -803,14 +804,19 @@ def judge_run(run: str | Path, table: Path, data: str = "") -> None:
     if not record:
         raise FileNotFoundError(f"{run} is no run: it has no config.json")
     settings = {f.name: record[f.name] for f in fields(Config) if f.name in record}
-    trainer = Trainer(Config(**settings | {"run": str(run), "data": data or record["data"]}))
-    trainer.resume()
+    trainer = Trainer(
+        Config(**settings | {"run": str(run), "initial": str(run), "data": data or record["data"], "vgg_weight": 0.0})
+    )
     held_out = load_photographs(trainer.config.data, trainer.config.scale)[::HELD_OUT]
     patches = Patches(held_out, trainer.config.scale, batch=24, candidates=2, seed=1)(0)
-    draws = {"": 0.0, "_prior": sr.PRIOR_SD, "_deploy": 1.0}
-    latents = trainer.config.latents if trainer.config.stage == "latents" else "none"
-    row = {"run": Path(run).name, "scale": trainer.config.scale, "latents": latents, "steps": trainer.step}
-    append_row(table, row | {"kl": "", "active": ""} | trainer.judge(*patches, draws, consistency=False))
+    sampled = trainer.config.stage == "latents"
+    draws = {"": 0.0, "_prior": sr.PRIOR_SD, "_deploy": 1.0} if sampled else {"": 0.0}
+    latents = trainer.config.latents if sampled else "none"
+    row = {"run": Path(run).name, "scale": trainer.config.scale, "latents": latents, "steps": record["steps"]}
+    blank = dict.fromkeys(
+        ("psnr_bicubic", "psnr", *(f"{k}{d}" for d in ("_prior", "_deploy") for k in SPREAD), *CODE), ""
+    )
+    append_row(table, row | blank | trainer.judge(*patches, draws, consistency=False))
 
 
 # -- export -------------------------------------------------------------------------------------------------

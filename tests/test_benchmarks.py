@@ -528,7 +528,7 @@ def test_speed_prints_both_ratios(capsys):
     text = capsys.readouterr().out
     for scale in sr.SCALES:
         assert f"{scale}x: whole tiling" in text
-    assert text.count("ratio 1/") == 4
+    assert text.count("ratio 1/") == 6
     assert "threads" in text
 
 
