@@ -212,6 +212,7 @@ class SRVAE(nn.Module):
             grid = grid_generator and layer.name == "generator1"
             self.add_module(layer.name, GridLinear(scale, layer.cout) if grid else layer.build())
         self.units = 3 if scale == 8 else 2  # up back-projection units
+        self.temperature = 0.0  # at which `super_resolve` answers if it is not told
         self.reset_parameters()
 
     @property
@@ -449,6 +450,7 @@ def _from_safetensors(path: Path, scale: int | None) -> SRVAE:
         tensors[name] = (tensors[name].float() * row_scale[:, None]).scatter(1, at.long()[:, None], peak[:, None])
     model = SRVAE(meta["scale"], residual=meta["residual"], grid_generator=meta["grid_generator"])
     _fill(model, tensors, path)
+    model.temperature = float(json.loads(notes.get("temperature", "0.0")))
     return model
 
 
@@ -1065,7 +1067,7 @@ def super_resolve(
     lr: np.ndarray,
     model: SRVAE,
     *,
-    temperature: float = 0.0,
+    temperature: float | None = None,
     seed: int = 0,
     tiling: str = "whole",
     self_ensemble: bool = False,
@@ -1081,7 +1083,8 @@ def super_resolve(
         lr: (H, W, 3) uint8; also uint16 or float in [0, 1], (H, W) grey, (H, W, 4) with alpha; from 1x1 up.
         model: from :func:`load_model`.
         temperature: multiplies the prior's standard deviation 0.1 in z = temperature * 0.1 * g(LR) * eps; 0 is
-            the deterministic answer, 1 the prior, 10 what the release's deploy nets draw (trap 1 of the README).
+            the deterministic answer, 1 the prior, 10 what the release's deploy nets draw. None is the model's own:
+            0 for D, a little above for P, whose answers are mild samples (as the release's always are samples).
         seed: of eps; the same seed gives the same picture.
         tiling: "whole" computes the convolutions once over the image, in blocks of bounded memory; "release"
             runs 128x128 tiles at stride 64 one at a time, each with noise of its own, and averages overlaps.
@@ -1102,6 +1105,8 @@ def super_resolve(
         raise ValueError(f'tiling must be "whole" or "release", not {tiling!r}')
     if device is not None:
         model.to(device)
+    if temperature is None:
+        temperature = model.temperature
     if tiling == "whole":
         sampler = Sampler(model, lr, consistency=consistency, self_ensemble=self_ensemble, cache=False)
         return sampler(seed, temperature, progress=progress, as_float=as_float, out=out)

@@ -200,7 +200,7 @@ SAMPLES = 10  # drawn per image where the temperature is not zero
 
 # What `super_resolve` is called with. The release neither makes its answers consistent nor rounds them.
 RELEASE = {"tiling": "release", "consistency": False, "as_float": True}
-WALK = (0.25, 0.5, 0.75, 1.25, 1.5)  # temperatures, besides 0 ("default") and 1
+WALK = (0, 0.25, 0.5, 0.75, 1.25, 1.5)  # temperatures, besides 1; "default" is the model's own
 SETTINGS: dict[str, dict[str, object]] = {
     "default": {},
     "unrounded": {"as_float": True},
@@ -341,9 +341,9 @@ class Answers:
         self._encoding = 0.0  # seconds
 
     def __call__(
-        self, *, temperature: float = 0.0, as_float: bool = False, **others: object
+        self, *, temperature: float | None = None, as_float: bool = False, **others: object
     ) -> tuple[list[np.ndarray], float]:
-        """One answer, or :data:`SAMPLES` of them at a temperature above zero; and the seconds of one."""
+        """One answer, or :data:`SAMPLES` of them at a given temperature above zero; and the seconds of one."""
         start = time.perf_counter()
         if others:  # the release's tiling and self-ensemble encode something else
             answer = sr.super_resolve(self.lr, self.model, temperature=temperature, as_float=as_float, **others)
@@ -352,7 +352,8 @@ class Answers:
             self._view = sr.Sampler(self.model, self.lr)
             self._encoding = time.perf_counter() - start
             start = time.perf_counter()
-        first = self._view(0, temperature, as_float=as_float)
+        own = self.model.temperature if temperature is None else temperature
+        first = self._view(0, own, as_float=as_float)
         seconds = self._encoding + time.perf_counter() - start
         more = range(1, SAMPLES) if temperature else ()
         return [first, *(self._view(seed, temperature, as_float=as_float) for seed in more)], seconds

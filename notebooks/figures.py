@@ -432,7 +432,7 @@ def compare(scale: int, images: str = "bundled", peers: dict[str, str] | None = 
             crops[name] = benchmarks.peer_answer(Path(folder), scene.dataset, scale, scene.image)[window]
         for sampled, model in shipped.items():  # the last is P where it is shipped
             view = sr.Sampler(model, lr, cache=False)  # without a cache it only computes the region
-            crops[sampled] = view(temperature=0.0, region=region)
+            crops[sampled] = view(temperature=model.temperature, region=region)
         crops["sample"] = view(seed=0, temperature=1.0, region=region)
         luma = benchmarks.luma
         psnr = {name: sr.psnr_y(luma(crop), luma(hr[window]), 0) for name, crop in crops.items()}
@@ -620,9 +620,7 @@ LINES = {4: ("-", "o"), 8: ("--", "s")}
 
 
 def temperature_of(settings: str) -> float | None:
-    """The temperature that a results row's settings name; None for settings that are no plain walk."""
-    if settings == "default":
-        return 0.0
+    """The temperature that a results row's settings name; None for settings that name none."""
     head, _, value = settings.partition(" ")
     return float(value) if head == "temperature" else None
 

@@ -59,6 +59,7 @@ MARGIN = 4  # LR samples around a patch: bicubic interpolation reaches two
 HELD_OUT = 40  # every 40th photograph is kept for validation
 STAGES = ("answer", "latents")
 LATENTS = ("prior", "sample", "release")
+VGG_SHIFT = 16  # pixels by which the window that the VGG term sees moves at random: the reach of conv5_4's cells
 LAMBDA = {"D": 1.0, "P": 10.0}  # the release's weights of the VGG term, all that D and P differ in
 PARTS = {  # what --train names: beginnings of layer names
     "convolutions": ("feat", "input", "decoder", "conv", "relu", "local", "SR_res"),
@@ -95,7 +96,11 @@ class Config:
     energy: float = field(default=400.0, metadata={"help": "weight of the energy score of prior samples (latents)"})
     loudness: float = field(default=4.0, metadata={"help": "first standard deviation of decoder1's weights (latents)"})
     vgg_weight: float = field(default=-1.0, metadata={"help": "lambda of the VGG term; -1 is the variant's: D 1, P 10"})
+    temperature: float = field(
+        default=0.0, metadata={"help": "of the model's answers: the VGG term looks at samples of it (prior)"}
+    )
     kl_weight: float = field(default=1.0, metadata={"help": "weight of the KL term (sample, release)"})
+    fixed_vgg: bool = field(default=False, metadata={"help": "the VGG term looks at whole patches, as in the release"})
     optimiser: str = field(default="muon", metadata={"help": "muon, or adam with the release's decay and bias rates"})
     fillers: bool = field(default=False, metadata={"help": "start SR_res and the latents by the release's fillers"})
     vgg: str = field(default=str(VGG_FILE), metadata={"help": "VGG-19 for the VGG term: .caffemodel or .safetensors"})
@@ -304,8 +309,8 @@ class VGG:
         device: where to keep it.
 
     The Caffe file gives the release's term itself, the sum of |difference| / 256. Features of any other file have
-    other sizes, so :meth:`calibrate` chooses the unit then: the term of the bicubic image shall equal its L1 term, so
-    that lambda says how the two weigh against each other.
+    other sizes, so :meth:`calibrate` chooses the unit then: with P's lambda, 10, the term of the bicubic image weighs
+    as much as its L1 term, with D's a tenth of that.
 
     Raises:
         ValueError: no VGG-19 file.
@@ -365,7 +370,8 @@ class VGG:
     def calibrate(self, up: Tensor, hr: Tensor) -> None:
         """Choose the unit from enlarged LR and HR patches, each (B, 3, 128, 128); the Caffe file keeps its own."""
         if self.unit is None:
-            self.unit = float((up - hr).abs().sum() / len(up) / self.difference(up, hr))
+            l1 = (up - hr).abs().sum() / len(up)
+            self.unit = float(l1 / self.difference(up, hr)) / LAMBDA["P"]
 
     def __call__(self, x: Tensor, hr: Tensor) -> Tensor:
         """The term for pictures x of hr, in units that lambda multiplies."""
@@ -649,14 +655,24 @@ class Trainer:
         twice = [torch.cat([t, t]) for t in (code, self.net.generator(up), up, lr)]
         y1, y2 = self.answer(twice[0], sr.PRIOR_SD * twice[1] * self.noise(2), twice[2], twice[3]).chunk(2)
         score = energy_score(self.distances, y1, y2, hr, zero.detach(), self.mean)
-        return {"answer": l1(zero), "energy": c.energy * score} | self.perceptual(zero, hr)
+        terms = {"answer": l1(zero), "energy": c.energy * score}
+        if not self.vgg or not c.temperature:
+            return terms | self.perceptual(zero, hr)
+        mild = c.temperature * sr.PRIOR_SD * twice[1][:batch] * self.noise(1)
+        return terms | self.perceptual(self.answer(code, mild, up, lr), hr)
 
     def perceptual(self, y: Tensor, hr: Tensor) -> dict[str, Tensor]:
         """The VGG term by name, where the run has one."""
         if not self.vgg:
             return {}
+        # Poolings see a picture in cells of 4 pixels (conv3_4), and what their average hides costs nothing: where the
+        # cells lie must vary, or the answers learn a grid.
+        top, left = np.random.default_rng([self.config.seed, self.step, 2]).integers(VGG_SHIFT, size=2)
+        window = slice(top, top + sr.PATCH - VGG_SHIFT), slice(left, left + sr.PATCH - VGG_SHIFT)
+        if self.config.fixed_vgg:
+            window = slice(None), slice(None)
         with self.autocast():
-            return {"vgg": self.config.lam * self.vgg(y, hr)}
+            return {"vgg": self.config.lam * self.vgg(y[..., *window], hr[..., *window])}
 
     def learning_rate(self) -> float:
         """Share of the peak: a short rise, a plateau, and a straight fall to zero over the last part."""
@@ -845,7 +861,8 @@ def export(run: str | Path, name: str, folder: Path = sr.WEIGHTS, base: str = ""
     path = folder / f"SR_VAE_{name}.safetensors"
     with (run / "log.csv").open(newline="") as f:
         validation = list(csv.DictReader(f))[-1]
-    notes = {"variant": variant, "history": config["history"], "sources": config["sources"], "validation": validation}
+    notes = {"temperature": config.get("temperature", 0.0)}
+    notes |= {"variant": variant, "history": config["history"], "sources": config["sources"], "validation": validation}
     sr.save_model(net, path, base=base, **notes)
     rows = list(curve(run))
     columns = list(dict.fromkeys(k for row in rows for k in row))

@@ -238,7 +238,7 @@ def test_temperature_draws_the_rows():
         )
         for t in (1.5, 0.5)
     ]
-    rows.append(results_row("SR-VAE-D", "default", psnr="30.5", lr_psnr="50", niqe="6.5"))
+    rows.append(results_row("SR-VAE-D", "temperature 0", psnr="30.5", lr_psnr="50", niqe="6.5"))
     rows.append(results_row("SR-VAE-D", "self-ensemble", psnr="99"))
     fig = figures.temperature(rows)
     psnr, _, niqe, diversity = fig.axes

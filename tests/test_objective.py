@@ -83,7 +83,7 @@ def test_vgg_file_with_torchvisions_names(small_vgg, pictures, tmp_path):
 
 
 def test_shorter_file_and_its_unit(small_vgg, pictures, tmp_path):
-    """The bicubic image's VGG term equals its L1 term, so that lambda keeps a meaning."""
+    """With P's lambda the bicubic image's VGG term weighs as much as its L1 term, so that lambda keeps a meaning."""
     kept = {k: small_vgg[k] for k in NAMES[: NAMES.index("conv3_4") + 1]}
     tensors = {f"{n}.{k}": t for n, v in kept.items() for k, t in zip(("weight", "bias"), v, strict=True)}
     colour = {"colour.weight": torch.eye(3)[:, :, None, None], "colour.bias": torch.zeros(3)}
@@ -91,7 +91,7 @@ def test_shorter_file_and_its_unit(small_vgg, pictures, tmp_path):
     vgg, (up, hr) = training.VGG(tmp_path / "v.safetensors"), pictures
     torch.testing.assert_close(vgg.features(up), reference(small_vgg, up, "conv3_4"))
     vgg.calibrate(up, hr)
-    assert float(vgg(up, hr)) == pytest.approx(float((up - hr).abs().sum() / 2), rel=1e-5)
+    assert 10 * float(vgg(up, hr)) == pytest.approx(float((up - hr).abs().sum() / 2), rel=1e-5)
     assert float(vgg(hr, hr)) == 0
     save_file(tensors, tmp_path / "colourless.safetensors")
     with pytest.raises(ValueError, match="colour"):
@@ -162,12 +162,18 @@ def test_d_and_p_differ_in_lambda_alone(small_vgg, pictures, tmp_path):
     up, hr = pictures
     terms = {}
     for variant in "DP":
-        run = trainer(tmp_path, variant=variant, vgg=str(tmp_path / "v.safetensors"))
+        run = trainer(tmp_path, variant=variant, vgg=str(tmp_path / "v.safetensors"), fixed_vgg=True)
         run.vgg.calibrate(up, hr)
         terms[variant] = {k: float(t.detach()) for k, t in run.losses(up, hr).items()}
     assert terms["D"]["answer"] == terms["P"]["answer"]
     assert terms["P"]["vgg"] == pytest.approx(10 * terms["D"]["vgg"], rel=1e-5)
-    assert terms["D"]["vgg"] == pytest.approx(terms["D"]["answer"], rel=1e-4)  # SR_res is zero: the bicubic image
+    assert terms["P"]["vgg"] == pytest.approx(terms["P"]["answer"], rel=1e-4)  # SR_res is zero: the bicubic image
+    moving = trainer(tmp_path, variant="P", vgg=str(tmp_path / "v.safetensors"))
+    moving.vgg.unit = 1.0
+    seen = set()
+    for moving.step in range(4):
+        seen.add(float(moving.perceptual(up, hr)["vgg"]))
+    assert len(seen) == 4, "the window that the term sees moves from step to step"
     assert trainer(tmp_path, vgg_weight=0.0, vgg=str(tmp_path / "v.safetensors")).vgg is None
 
 
