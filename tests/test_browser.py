@@ -1,0 +1,181 @@
+"""The view in a real browser: what a person's hands do, and what the picture then is."""
+
+import json
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import srvae_core as sr
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "notebooks"))
+import benchmarks
+import browser
+
+try:
+    browser.chromium()
+except browser.NoBrowserError as error:
+    pytest.skip(str(error), allow_module_level=True)
+
+CELLS = (
+    """import benchmarks
+import viewer
+photographs = {"cat": viewer.cut_to_middle(benchmarks.bundled("chelsea"), 128)}
+view = viewer.View(photographs, scale=4)
+view.apply({"temperature": 1.0, "share": 0.0})
+view.show()""",
+    """import itertools
+import json
+from pathlib import Path
+turns = itertools.count(1)
+def memory():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096
+def report(_):
+    values = {"seed": view.seed.value, "temperature": view.temperature.value, "share": view.share.value}
+    values |= {"image": view.image.value, "error": view.error.value}
+    values |= {"memory": memory() if Path("/proc").exists() else 0, "turn": next(turns)}
+    status.value = json.dumps(values)
+import ipywidgets
+status = ipywidgets.HTML()
+ask = ipywidgets.Button(description="report")
+ask.on_click(report)
+ipywidgets.VBox([ask, status.add_class("srvae-status")])""",
+)
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory):
+    """JupyterLab in Chromium with the view; and what the console says."""
+    folder = tmp_path_factory.mktemp("lab")
+    browser.write_notebook(folder / "view.ipynb", *CELLS)
+    with browser.server(folder) as address, browser.page(address % "lab/tree/view.ipynb") as page:
+        page.set_viewport_size({"width": 1400, "height": 1100})
+        page.complaints = []
+        page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda e: page.complaints.append(str(e)))
+        browser.run_all(page)
+        page.locator(".srvae-status").wait_for(state="attached")
+        browser.at_rest(page)
+        yield page
+
+
+def report(page):
+    """The settings as the kernel has them, after everything that was sent to it."""
+    status = page.locator(".srvae-status .widget-html-content")
+    before = status.inner_text()
+    page.get_by_role("button", name="report").click()
+    for _ in range(300):
+        if (text := status.inner_text()) != before:
+            return json.loads(text)
+        page.wait_for_timeout(100)
+    raise TimeoutError("the kernel does not answer")
+
+
+def shown(page):
+    image = cv2.imdecode(np.frombuffer(browser.at_rest(page), np.uint8), cv2.IMREAD_COLOR)
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def cat():
+    y, x = (n // 2 - 64 for n in benchmarks.bundled("chelsea").shape[:2])
+    return np.ascontiguousarray(benchmarks.bundled("chelsea")[y : y + 128, x : x + 128])
+
+
+def assert_shows_the_answer(page, shipped, lr):
+    """The picture on the page is what a sampler of this process answers to the settings in the kernel."""
+    picture, settings = shown(page), report(page)
+    assert settings["error"] == ""
+    expected = sr.Sampler(shipped("4x-D"), lr)(settings["seed"], settings["temperature"])
+    assert np.abs(picture.astype(int) - expected).max() <= 1
+    return settings
+
+
+def test_slider_dragged_by_the_mouse(lab, shipped):
+    before = shown(lab)
+    box = browser.slider(lab, "Temperature").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    lab.mouse.move(x, y)
+    lab.mouse.down()
+    for step in range(1, 11):
+        lab.mouse.move(x - 4 * step, y)
+    lab.mouse.up()
+    settings = assert_shows_the_answer(lab, shipped, sr.downscale(cat(), 4))
+    assert settings["temperature"] < 1
+    assert not np.array_equal(before, shown(lab))
+
+
+def test_slider_moved_by_keys(lab, shipped):
+    before = report(lab)["seed"]
+    browser.slider(lab, "Latent sample").focus()
+    for _ in range(3):
+        lab.keyboard.press("ArrowRight")
+    assert assert_shows_the_answer(lab, shipped, sr.downscale(cat(), 4))["seed"] == before + 3
+
+
+def test_dice(lab, shipped):
+    before, seed = shown(lab), report(lab)["seed"]
+    lab.get_by_role("button", name="Throw the dice").click()
+    lab.wait_for_timeout(300)
+    assert assert_shows_the_answer(lab, shipped, sr.downscale(cat(), 4))["seed"] != seed
+    assert not np.array_equal(before, shown(lab))
+
+
+def test_border_dragged_over_the_picture(lab):
+    lab.locator(".widget-slider").first.get_by_role("slider").focus()
+    for _ in range(5):
+        lab.keyboard.press("PageUp")
+    lab.wait_for_timeout(300)
+    share = report(lab)["share"]
+    assert share > 0
+    x = round(128 * share) - 1
+    assert np.array_equal(shown(lab)[:, :x], sr.enlarge(sr.downscale(cat(), 4), 4)[:, :x])
+    lab.locator(".widget-slider").first.get_by_role("slider").press("Home")
+
+
+def test_sixty_quick_moves_end_in_the_right_frame(lab, shipped):
+    seed = report(lab)["seed"]
+    browser.slider(lab, "Latent sample").focus()
+    for i in range(60):
+        lab.keyboard.press("ArrowRight" if i % 3 else "ArrowLeft")
+    assert_shows_the_answer(lab, shipped, sr.downscale(cat(), 4))
+    assert report(lab)["seed"] == seed + 20
+
+
+def test_memory_stays_flat(lab):
+    browser.slider(lab, "Latent sample").focus()
+    for _ in range(20):
+        lab.keyboard.press("ArrowRight")
+    browser.at_rest(lab)
+    before = report(lab)["memory"]
+    for i in range(500):
+        lab.keyboard.press("ArrowRight" if i % 2 else "ArrowLeft")
+        lab.wait_for_timeout(20)
+    browser.at_rest(lab)
+    after = report(lab)["memory"]
+    if not before:
+        pytest.skip("no /proc here to read the kernel's memory from")
+    assert after - before < 50e6
+
+
+def upload(page, path):
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Upload a small image").click()
+    chooser.value.set_files(path)
+
+
+def test_upload(lab, shipped, tmp_path):
+    image = np.ascontiguousarray(cat()[:30, :40])
+    sr.write_image(tmp_path / "mine.png", image)
+    upload(lab, tmp_path / "mine.png")
+    lab.get_by_text("160 x 120 from 40 x 30 pixels").wait_for()
+    assert assert_shows_the_answer(lab, shipped, image)["image"] == "mine.png"
+    (tmp_path / "note.png").write_bytes(b"no image")
+    upload(lab, tmp_path / "note.png")
+    lab.get_by_text("no image that can be read").wait_for()
+    assert shown(lab).shape == (120, 160, 3)
+
+
+def test_console_is_silent(lab):
+    assert lab.complaints == []
