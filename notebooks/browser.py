@@ -152,15 +152,21 @@ def slider(one: Page, text: str) -> object:
     return one.locator(".widget-slider").filter(has_text=text).first.get_by_role("slider")
 
 
-def step_milliseconds(size: int, scale: int, steps: int = 10) -> float:
-    """Median milliseconds from a key pressed on the seed's slider to the next frame, decoded and in the page."""
+def step_milliseconds(size: int, scale: int, steps: int = 10, **settings: float) -> float:
+    """Median milliseconds from a key pressed on the seed's slider to the next frame, decoded and in the page.
+
+    Args:
+        size: pixels a side of the answer.
+        settings: of the view, such as ``zoom=4``.
+    """
     chromium()
+    settings = {"temperature": 1.0} | settings
     with TemporaryDirectory() as folder:
         write_notebook(
             Path(folder, "step.ipynb"),
             "import cv2, benchmarks, viewer",
             f"photograph = cv2.resize(benchmarks.bundled('astronaut'), ({size}, {size}), interpolation=cv2.INTER_AREA)",
-            f"view = viewer.View({{'astronaut': photograph}}, {scale})\nview.temperature.value = 1.0\nview.show()",
+            f"view = viewer.View({{'astronaut': photograph}}, {scale})\nview.apply({settings})\nview.show()",
         )
         with server(Path(folder)) as address, page(address % "lab/tree/step.ipynb") as one:
             run_all(one)

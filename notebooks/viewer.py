@@ -8,7 +8,8 @@
 
 Widgets over :class:`srvae_core.Sampler`, which encodes an image once and decodes for each move of a slider. A handler
 sets the value of one Image widget and nothing else: ipywidgets then keeps a single message in flight, so that
-the latest value wins and nothing piles up. Frames are JPEG while a slider moves and PNG when it rests.
+the latest value wins and nothing piles up. While a slider moves, a frame is a JPEG of a draft (see ``Sampler``) of
+what the border leaves to be seen; when it rests, the whole answer is decoded exactly and sent as PNG.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ import directions
 
 import srvae_core as sr
 
-REST = 0.4  # seconds without a move after which the frame is sent again without loss
+REST = 0.4  # seconds without a move after which the answer is decoded exactly and sent without loss
+SOON = 0.1  # seconds after that until the metrics are computed, unless something has moved
+HARDLY = 1.0  # grey levels: samples that differ by less on average do not answer to a person's eye
 JPEG_QUALITY = 90
 SEEDS = 999
 UPLOAD_LIMIT = 256  # LR samples a side; larger uploads are cut to their middle to keep sliding live
@@ -91,6 +94,17 @@ def magnify(picture: np.ndarray, factor: int) -> np.ndarray:
     return picture.repeat(factor, 0).repeat(factor, 1)
 
 
+def fingerprint(frame: np.ndarray) -> str:
+    """Four hex digits that another sample changes and another machine's rounding (all but surely) does not.
+
+    Each of the 16 bits says on which side of a random plane the frame's fine detail lies, (H, W, 3) uint8.
+    """
+    detail = frame - cv2.blur(frame, (5, 5)).astype(np.float32)
+    rng = np.random.default_rng(0)
+    bits = [int((detail * (2.0 * rng.integers(0, 2, frame.shape) - 1)).sum() > 0) for _ in range(16)]
+    return f"{int(''.join(map(str, bits)), 2):04x}"
+
+
 def heat(values: np.ndarray, top: float | None = None) -> np.ndarray:
     """A map (H, W) from 0 (dark) to top, by default its maximum (bright), as (H, W, 3) uint8."""
     share = np.clip(values / max(values.max() if top is None else top, 1e-9), 0, 1)
@@ -113,6 +127,11 @@ def contact_sheet(pictures: list[np.ndarray], columns: int, gap: int = 4) -> np.
 def still(picture: np.ndarray, zoom: int = 1) -> Image:
     """A picture for a cell's output that is still there when the notebook is read without a kernel."""
     return Image(data=encode(magnify(picture, zoom), "jpeg"), format="jpeg")
+
+
+def shipped(scale: int) -> list[str]:
+    """The shipped models of a scale, such as ["4x-D", "4x-P"]: D is for fidelity, P, where shipped, for looks."""
+    return [name for name in sr.available_models() if name.startswith(f"{scale}x")]
 
 
 def with_text(png: bytes, text: str) -> bytes:
@@ -150,7 +169,7 @@ class View:
 
     Every control is an attribute (``temperature``, ``seed``, ``walk``, ``zoom``, ...) whose ``value`` can be set from
     code as well. ``view.frame`` is the picture on show, (H, W, 3) uint8; ``view.answer`` the model's own, without
-    the split. Where the view is zoomed, both are of the region only.
+    the split; asking for either brings the view to rest. Where the view is zoomed, both are of the region only.
 
     Args:
         photographs: originals by name, (H, W, 3) uint8; each is downscaled, enlarged again and compared.
@@ -163,9 +182,8 @@ class View:
 
     def __init__(self, photographs: Mapping[str, np.ndarray], scale: int, models: list[str] | None = None) -> None:
         if models is None:
-            shipped = sr.available_models()
-            models = sorted(shipped, key=lambda name: not name.startswith(f"{scale}x"))
-            models = models if models and models[0].startswith(f"{scale}x") else []
+            models = shipped(scale)
+            models += [name for name in sr.available_models() if models and name not in models]
         if not photographs or not models:
             raise ValueError(f"the view needs a photograph and a model of scale {scale}")
         # name -> how to get the image, and whether it is an original (or else an LR image)
@@ -177,7 +195,10 @@ class View:
         self._resting: asyncio.TimerHandle | None = None
         self._task: asyncio.Task | None = None
         self._gallery: list[dict[str, object]] = [{}] * GALLERY
-        self.milliseconds = 0.0
+        self._answer: np.ndarray | None = None  # None while it moves
+        self._frame = np.zeros((1, 1, 3), np.uint8)
+        self._left: tuple[object, np.ndarray] = None, self._frame  # a decoded left side and what it is of
+        self.milliseconds: dict[str, float] = {}  # of the last "jpeg" and "png", from a value to the frame's departure
         self._make(models)
         self._arrange()
         self._listen()
@@ -333,7 +354,7 @@ class View:
                 self.image.value, self.model.value = self._encoded
             raise
         self.original, self.lr, self.scale = original, lr, model.scale
-        self.bicubic = sr.enlarge(lr, model.scale)
+        self.bicubic, self._bicubic_scores = sr.enlarge(lr, model.scale), ""
         self.found: directions.Directions | None = None
         self._encoded = self.image.value, self.model.value
         self._reset_sliders()
@@ -343,60 +364,107 @@ class View:
     def _decode(self) -> None:
         self._cancel()
         self.deviation: np.ndarray | None = None
-        self._left: dict[object, np.ndarray] = {}  # what is on the left of this region, by name or seed
+        self._answer = None
+        self._compose()
+
+    def _compose(self) -> None:
+        """Show a frame now and come to rest later."""
         start = time.perf_counter()
-        self.answer = self.sample()
-        self._compose(start)
+        if self._later(REST, self._rest):
+            self._send(self._draw(), "jpeg", start)
 
-    def _compose(self, start: float | None = None) -> None:
-        start = time.perf_counter() if start is None else start
-        self._overlay()
-        self._send("jpeg")
-        self.milliseconds = 1000 * (time.perf_counter() - start)
-        self._await_rest()
+    def _later(self, delay: float, action: Callable[[], None]) -> bool:
+        """Do something unless anything moves meanwhile; at once where no event loop runs, outside a kernel."""
+        self._wait_for(None)
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            action()
+            return False
+        self._wait_for(loop.call_later(delay, self._quietly, action))
+        return True
 
-    def _overlay(self) -> None:
-        """Make the frame: the answer, the spread over it, the left side."""
-        answer = self.answer
-        if self.deviation is not None and self.overlay.value:
-            answer = cv2.addWeighted(answer, 0.35, heat(self.deviation), 0.65, 0)
-        self.frame = split(self._left_side(), answer, self.share.value) if self.share.value else answer
-
-    def _left_side(self) -> np.ndarray:
-        name = self.left_seed.value if self.left.value == "another sample" else self.left.value
-        if name == "original" and self.original is None:
-            raise ValueError("an uploaded image has no original to compare with: choose another left side")
-        if name not in self._left:
-            if name in ("bicubic", "original"):
-                top, left, h, w = (self.scale * n for n in self.region)
-                whole = self.bicubic if name == "bicubic" else self.original
-                self._left[name] = whole[top : top + h, left : left + w]
-            else:
-                zero = name == "z = 0"
-                self._left[name] = self.sampler(0, 0.0, region=self.region) if zero else self.sample(name)
-        return self._left[name]
-
-    def _send(self, form: str) -> None:
-        picture = magnify(self.frame, self.zoom.value) if form == "png" else self.frame  # at rest show true pixels
-        with self.picture.hold_sync():  # format and bytes in one message: no frame with the wrong one
-            self.picture.format, self.picture.value = form, encode(picture, form)
-
-    def _await_rest(self) -> None:
-        """Come to rest once nothing has moved for a while (outside a kernel there is no event loop: at once)."""
+    def _wait_for(self, timer: asyncio.TimerHandle | None) -> None:
         if self._resting is not None:
             self._resting.cancel()
-        try:
-            self._resting = asyncio.get_running_loop().call_later(REST, self._rest)
-        except RuntimeError:
-            self._rest()
+        self._resting = timer
 
-    def _rest(self) -> None:
-        """The frame without loss and its metrics, which take longer than a step of a slider may."""
+    def _quietly(self, action: Callable[[], None]) -> None:
         try:
-            self._send("png")
-            self.metrics.value = self._describe()
+            action()
         except Exception as error:
             self._complain(error)
+
+    def _rest(self) -> None:
+        """The exact answer; then its metrics, which take longer than a step may."""
+        start = time.perf_counter()
+        if self._answer is None:
+            self._answer = self.sample()
+        self._frame = self._draw()
+        self._send(self._frame, "png", start)
+        self._later(SOON, self._report)
+
+    def _report(self) -> None:
+        self._wait_for(None)
+        self.metrics.value = self._describe()
+
+    @property
+    def answer(self) -> np.ndarray:
+        """The model's own picture for the settings, (H, W, 3) uint8."""
+        if self._answer is None:
+            self._rest()
+        return self._answer
+
+    @property
+    def frame(self) -> np.ndarray:
+        """The picture on show at rest, (H, W, 3) uint8."""
+        if self._resting is not None:
+            self._rest()
+        return self._frame
+
+    def _draw(self) -> np.ndarray:
+        """The frame: the answer or, in motion, a draft of what is seen of it; the spread over it; the left side."""
+        width = self.scale * self.region[3]
+        x = round(self.share.value * width)
+        right = self._draft(x, width) if self._answer is None else self._answer
+        if self.deviation is not None and self.overlay.value:
+            right = cv2.addWeighted(right, 0.35, heat(self.deviation), 0.65, 0)
+        return split(self._left_side(x), right, self.share.value) if x else right
+
+    def _draft(self, start: int, stop: int, seed: int | None = None) -> np.ndarray:
+        """The answer to the settings, or to another seed, decoded roughly and in the columns start to stop only."""
+        top, left, h, w = self.region
+        first, last = start // self.scale, -(-stop // self.scale)
+        picture = np.zeros((h * self.scale, w * self.scale, 3), np.uint8)
+        if first < last:
+            part = self.sample(seed, region=(top, left + first, h, last - first), draft=True)
+            picture[:, first * self.scale : last * self.scale] = part
+        return picture
+
+    def _left_side(self, stop: int) -> np.ndarray:
+        """What the answer is compared with, right in the columns up to stop at least."""
+        name = self.left.value
+        if name == "original" and self.original is None:
+            raise ValueError("an uploaded image has no original to compare with: choose another left side")
+        if name in ("bicubic", "original"):
+            top, left, h, w = (self.scale * n for n in self.region)
+            return (self.bicubic if name == "bicubic" else self.original)[top : top + h, left : left + w]
+        if name == "another sample" and self._answer is None:
+            return self._draft(0, stop, self.left_seed.value)
+        makers = [self.temperature, self.left_seed, *self.amounts] if name == "another sample" else []
+        made_of = self.sampler, self.region, name, *(control.value for control in makers)
+        if self._left[0] != made_of:
+            zero = name == "z = 0"
+            picture = self.sampler(0, 0.0, region=self.region) if zero else self.sample(self.left_seed.value)
+            self._left = made_of, picture
+        return self._left[1]
+
+    def _send(self, frame: np.ndarray, form: str, start: float | None = None) -> None:
+        picture = magnify(frame, self.zoom.value) if form == "png" else frame  # at rest show true pixels
+        with self.picture.hold_sync():  # format and bytes in one message: no frame with the wrong one
+            self.picture.format, self.picture.value = form, encode(picture, form)
+        if start is not None:
+            self.milliseconds[form] = 1000 * (time.perf_counter() - start)
 
     def _describe(self) -> str:
         """Sizes and metrics, those of the whole answer where the view is zoomed."""
@@ -404,12 +472,16 @@ class View:
         h, w = answer.shape[:2]
         lines = [f"{w} x {h} from {self.lr.shape[1]} x {self.lr.shape[0]} pixels"]
         if self.original is not None and min(h, w) >= 11 + 2 * self.scale:  # SSIM's window and the border
-            for name, picture in (("bicubic", self.bicubic), ("SR-VAE", answer)):
-                psnr, ssim = (f(picture, self.original, self.scale) for f in (sr.psnr_y, sr.ssim_y))
-                lines.append(f"{name}: PSNR {psnr:.2f} dB, SSIM {ssim:.4f}")
+            self._bicubic_scores = self._bicubic_scores or self._scores(self.bicubic)
+            lines += [f"bicubic: {self._bicubic_scores}", f"SR-VAE: {self._scores(answer)}"]
         lines.append(f"LR-PSNR {sr.lr_psnr(answer, self.lr, self.scale):.1f} dB")
-        lines.append(f"last frame in {self.milliseconds:.0f} ms")
+        names, took = {"jpeg": "last move", "png": "answer at rest"}, self.milliseconds
+        lines.append(", ".join(f"{names[form]} in {took[form]:.0f} ms" for form in names if form in took))
         return "<br>".join(lines)
+
+    def _scores(self, picture: np.ndarray) -> str:
+        psnr, ssim = (f(picture, self.original, self.scale) for f in (sr.psnr_y, sr.ssim_y))
+        return f"PSNR {psnr:.2f} dB, SSIM {ssim:.4f}"
 
     # Samples of the settings.
 
@@ -420,13 +492,16 @@ class View:
         h, w = (max(1, round(n / self.zoom.value)) for n in (height, width))
         return round(self.down.value * (height - h)), round(self.across.value * (width - w)), h, w
 
-    def sample(self, seed: int | None = None, *, whole: bool = False) -> np.ndarray:
-        """The answer to the settings, or to another seed and no walk: the region of it, or the whole."""
-        region = None if whole or self.zoom.value == 1 else self.region
+    def sample(
+        self, seed: int | None = None, *, whole: bool = False, region: sr.Rect | None = None, draft: bool = False
+    ) -> np.ndarray:
+        """The answer to the settings, or to another seed and no walk: what is zoomed to, the whole, or a region."""
+        if region is None and not whole and self.zoom.value > 1:
+            region = self.region
         walk, seed = (self.walk.value, self.seed.value) if seed is None else (0, seed)
         amounts = [slider.value for slider in self.amounts]
         if not walk and not any(amounts):
-            return self.sampler(seed, self.temperature.value, region=region)
+            return self.sampler(seed, self.temperature.value, region=region, draft=draft)
         if any(amounts):
             self._find()
         eps = directions.steer(
@@ -438,7 +513,7 @@ class View:
             directions=self.found,
             amounts=amounts if any(amounts) else (),
         )
-        return self.sampler(temperature=1.0, eps=eps, region=region)
+        return self.sampler(temperature=1.0, eps=eps, region=region, draft=draft)
 
     @property
     def settings(self) -> dict[str, object]:
@@ -559,6 +634,7 @@ class View:
         if not self.temperature.value:
             raise ValueError("at temperature 0 there is only one answer: raise the temperature")
         spread, drawn = directions.Spread(), []
+        self._rest()
         self.progress.value, self.progress.max = 0, self.count.value
         for seed in range(self.count.value):
             drawn.append(self.sample(seed))
@@ -570,19 +646,20 @@ class View:
                     f"{spread.count} samples differ by {self.deviation.mean():.2f} grey levels on average, "
                     f"{self.deviation.max():.1f} at most"
                 )
-                self._overlay()
-                self._send("jpeg")
+                self._send(self._draw(), "jpeg")
             yield
         if self.original is not None and self.zoom.value == 1:
             self.spread.value += f"; diversity {sr.diversity(drawn, self.original):.1f} %"
-        self._send("png")
+        if self.deviation.mean() < HARDLY and self.temperature.value >= 1:
+            self.spread.value += ". The picture hardly changes: these weights make little of their latents"
+        self._rest()
 
     def _drawn(self) -> Iterator[None]:
         """Nine samples of the region, to click on."""
         self.progress.value, self.progress.max = 0, GALLERY
         for i, (thumbnail, pick) in enumerate(zip(self.thumbnails, self.picks, strict=True)):
             seed = (self.seed.value + 1 + i) % (SEEDS + 1)
-            picture = self.sample(seed)
+            picture = self.sample(seed, draft=True)
             shrink = min(1, 256 / picture.shape[1])
             small = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
             thumbnail.value = encode(small, "jpeg")
@@ -636,17 +713,21 @@ def step_times(size: int, scale: int = 4, steps: int = 10) -> dict[str, float]:
     """Median milliseconds of what a slider's step does in the kernel, for an answer of size x size.
 
     Returns:
-        "compute" (the sampler), "encode" (the JPEG), "region" (both, zoomed 4x) and "full", a whole enlargement.
+        "move" (the draft right of a border in the middle, and its JPEG), "uncut" (the same without a border),
+        "encode" (a JPEG alone), "region" (a move zoomed 4x, without a border), "rest" (the exact answer),
+        "full" (a whole enlargement).
     """
     photograph = cv2.resize(benchmarks.bundled("astronaut"), (size, size), interpolation=cv2.INTER_AREA)
     view = View({"astronaut": photograph}, scale)
-    height, width = (n // 4 for n in view.lr.shape[:2])
-    region = (height, width, height, width)
+    model, h, w = view.sampler.model, *view.lr.shape[:2]
+    move = lambda i, region: encode(view.sampler(i, 1.0, draft=True, region=region), "jpeg")  # noqa: E731
     calls = {
-        "compute": lambda i: view.sampler(i, 1.0),
+        "move": lambda i: move(i, (0, w // 2, h, w - w // 2)),
+        "uncut": lambda i: move(i, None),
         "encode": lambda _: encode(view.answer, "jpeg"),
-        "region": lambda i: encode(view.sampler(i, 1.0, region=region), "jpeg"),
-        "full": lambda i: sr.super_resolve(view.lr, view.sampler.model, temperature=1.0, seed=i),
+        "region": lambda i: move(i, (h // 4, w // 4, h // 4, w // 4)),
+        "rest": lambda i: view.sampler(i, 1.0),
+        "full": lambda i: sr.super_resolve(view.lr, model, temperature=1.0, seed=i),
     }
     rounds = [{name: benchmarks.timed(partial(call, i)) for name, call in calls.items()} for i in range(steps)]
     return {name: 1000 * float(np.median([r[name] for r in rounds])) for name in calls}
@@ -656,18 +737,19 @@ def print_steps(sizes: list[int], scale: int) -> None:
     """Print :func:`step_times`, and the time from a key to the new picture in a browser where there is one."""
     import browser
 
-    print(f"{benchmarks.machine()}; {scale}x, median milliseconds")
+    print(f"{benchmarks.machine()}; {scale}x, median milliseconds of a slider's step")
     for size in sizes:
         ms = step_times(size, scale)
-        step = ms["compute"] + ms["encode"]
         try:
-            end_to_end = f"{browser.step_milliseconds(size, scale):.0f}"
+            seen = [browser.step_milliseconds(size, scale, **options) for options in ({}, {"share": 0.0}, {"zoom": 4})]
+            end_to_end = "{:.0f}, without border {:.0f}, zoomed 4x {:.0f}".format(*seen)
         except browser.NoBrowserError as error:
             end_to_end = f"not measured ({error})"
         print(
-            f"{size}x{size}: compute {ms['compute']:.0f}, encode {ms['encode']:.1f}, in the browser {end_to_end}; "
-            f"a sixteenth of it, zoomed to, {ms['region']:.0f}; a step is 1/{ms['full'] / step:.1f} of the full "
-            f"enlargement, {ms['full']:.0f}",
+            f"{size}x{size}: compute and encode {ms['move']:.0f} (1/{ms['full'] / ms['move']:.1f} of the full "
+            f"enlargement, {ms['full']:.0f}), without border {ms['uncut']:.0f}, zoomed 4x {ms['region']:.0f}; encode alone "
+            f"{ms['encode']:.1f}; exact answer at rest {ms['rest']:.0f}\n"
+            f"    from key to picture in the browser: {end_to_end}",
             flush=True,
         )
 

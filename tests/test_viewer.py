@@ -1,5 +1,6 @@
 """The view without a browser: setting a widget's value does what dragging it does."""
 
+import asyncio
 import base64
 import json
 import sys
@@ -152,7 +153,7 @@ def test_zoom_decodes_the_region_only(view):
     view.share.value = 0.0
     view.temperature.value = 1.0
     whole = view.answer.copy()
-    before = view.metrics.value.splitlines()[0].split("last frame")[0]
+    before = view.metrics.value.splitlines()[0].split("answer at rest")[0]
     view.across.value = view.down.value = 1.0
     called = []
     decode = view.sampler.__class__.__call__
@@ -165,7 +166,7 @@ def test_zoom_decodes_the_region_only(view):
     difference = view.frame.astype(int) - whole[96:, 120:]
     assert np.abs(difference).max() <= 1
     assert shown(view).shape == (128, 160, 3)
-    assert view.metrics.value.split("last frame")[0] == before, "metrics are those of the whole answer"
+    assert view.metrics.value.split("answer at rest")[0] == before, "metrics are those of the whole answer"
 
 
 def test_region_stays_inside(view):
@@ -330,3 +331,102 @@ def test_heat_goes_from_dark_to_bright():
     assert picture.shape == (1, 3, 3)
     assert np.all(np.diff(picture.sum(2)[0]) > 0)
     assert np.array_equal(viewer.heat(np.zeros((2, 2))), np.zeros((2, 2, 3)) + viewer.heat(np.zeros((1, 1)))[0, 0])
+
+
+def test_in_motion_a_draft_of_what_is_seen_at_rest_the_answer(view):
+    """As in a kernel, whose event loop runs."""
+
+    async def moves():
+        view.apply({"temperature": 1.0, "share": 0.75})
+        await asyncio.sleep(2 * (viewer.REST + viewer.SOON))
+        asked, decode = [], sr.Sampler.__call__
+        note = lambda *a, **k: asked.append((k["region"], k["draft"])) or decode(*a, **k)  # noqa: E731
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sr.Sampler, "__call__", note)
+            for seed in (1, 2, 3):
+                view.seed.value = seed
+                assert view.picture.format == "jpeg"
+            assert asked == 3 * [((0, 30, 32, 10), True)], "only what lies right of the border"
+            moving = shown(view)
+            await asyncio.sleep(2 * (viewer.REST + viewer.SOON))
+        assert asked[3:] == [(None, False)], "one answer at rest, whatever came before"
+        assert view.picture.format == "png"
+        assert "last move in" in view.metrics.value
+        return moving
+
+    moving, answer = asyncio.run(moves()), sr.Sampler(view.sampler.model, view.lr)(3, 1.0)
+    assert np.array_equal(view.answer, answer)
+    assert np.array_equal(shown(view), viewer.split(view.bicubic, answer, 0.75))
+    assert np.abs(moving.astype(float) - shown(view)).mean() < 3, "JPEG and draft are near"
+
+
+def test_asking_for_the_frame_brings_the_view_to_rest(view):
+    async def move():
+        view.share.value = 0.0
+        view.temperature.value, view.seed.value = 1.0, 5
+        return view.picture.format, view.frame, view.answer, view.picture.format
+
+    moving, frame, answer, rest = asyncio.run(move())
+    assert (moving, rest) == ("jpeg", "png")
+    assert np.array_equal(frame, view.sampler(5, 1.0))
+    assert frame is answer
+
+
+def test_another_sample_on_the_left_moves_too(view):
+    async def move():
+        view.apply({"temperature": 1.0, "share": 0.5, "left": "another sample", "left_seed": 2})
+        view.temperature.value = 0.6
+        return shown(view)
+
+    moving = asyncio.run(move())
+    both = viewer.split(view.sampler(2, 0.6), view.sampler(0, 0.6), 0.5)
+    assert np.abs(moving.astype(float) - both).mean() < 3
+    view.seed.value = view.seed.value  # nothing moves
+    assert np.array_equal(view.frame, both)
+
+
+def test_errors_of_drafts_and_of_rest_are_shown(view, monkeypatch):
+    async def move():
+        monkeypatch.setattr(sr.Sampler, "__call__", lambda *a, **k: 1 / 0)
+        view.temperature.value = 1.0
+        at_once, view.error.value = view.error.value, ""
+        await asyncio.sleep(1.5 * viewer.REST)
+        return at_once, view.error.value
+
+    assert all("division by zero" in text for text in asyncio.run(move()))
+
+
+def test_fingerprint_tells_samples_apart_but_not_roundings(view):
+    view.temperature.value = 1.0
+    prints = set()
+    for view.seed.value in range(5):
+        prints.add(viewer.fingerprint(view.answer))
+        step = np.random.default_rng(0).random(view.answer.shape) < 1e-4
+        assert viewer.fingerprint(view.answer + step.astype(np.uint8) * (view.answer < 255)) in prints
+    assert len(prints) >= 4
+    assert all(len(p) == 4 and int(p, 16) >= 0 for p in prints)
+
+
+def test_measure_says_where_latents_do_little(view, monkeypatch):
+    view.temperature.value = 1.0
+    view.count.value = 2
+    monkeypatch.setattr(viewer, "HARDLY", 255)
+    view.measure.click()
+    assert "hardly changes" in view.spread.value
+    monkeypatch.setattr(viewer, "HARDLY", 0)
+    view.measure.click()
+    assert "hardly changes" not in view.spread.value
+
+
+def test_variants_are_offered_where_they_are_shipped(view, tmp_path, monkeypatch):
+    path = sr.WEIGHTS / "SR_VAE_4x-D.safetensors"
+    for name in ("4x-D", "4x-P"):
+        (tmp_path / f"SR_VAE_{name}.safetensors").symlink_to(path)
+    monkeypatch.setattr(sr, "WEIGHTS", tmp_path)
+    assert viewer.shipped(4) == ["4x-D", "4x-P"]
+    assert viewer.shipped(8) == []
+    other = viewer.View({"cat": np.ascontiguousarray(data.chelsea()[:64, :64])}, scale=4)
+    assert other.model.options == ("4x-D", "4x-P")
+    other.model.value = "4x-P"
+    assert other.error.value == ""
+    viewer.load_model.cache_clear()
