@@ -60,16 +60,17 @@ def write_notebook(path: Path, *cells: str) -> None:
 
 
 @contextmanager
-def server(folder: Path) -> Iterator[str]:
-    """JupyterLab's server over a folder; gives its address, %s standing for what is opened."""
+def server(folder: Path, application: str = "jupyterlab") -> Iterator[str]:
+    """The server of "jupyterlab" or "notebook" over a folder; gives its address, %s standing for what is opened."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token = secrets.token_hex(8)
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1"]
+    command = [sys.executable, "-m", application, "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1"]
     command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}", "--LabApp.news_url=None"]
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "notebooks")])}
+    path = [str(ROOT), str(ROOT / "notebooks"), *filter(None, [os.environ.get("PYTHONPATH")])]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path)}
     with TemporaryDirectory() as own, (Path(own) / "log").open("w+") as log:
         environment |= {"JUPYTER_CONFIG_DIR": own, "JUPYTERLAB_WORKSPACES_DIR": own}
         environment |= {"JUPYTERLAB_SETTINGS_DIR": own}
@@ -88,7 +89,7 @@ def server(folder: Path) -> Iterator[str]:
                 process.kill()
             if process.poll() is not None:
                 log.seek(0)
-                raise RuntimeError(f"JupyterLab did not start: {log.read()[-2000:]}")
+                raise RuntimeError(f"{application} did not start: {log.read()[-2000:]}")
             yield f"{base}/%s?token={token}"
         finally:
             process.terminate()

@@ -33,7 +33,7 @@ from pathlib import Path
 import cv2
 import ipywidgets as widgets
 import numpy as np
-from IPython.display import Image, display
+from IPython.display import Image, Javascript, display
 from ipywidgets import Layout
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the core, where it is not installed
@@ -164,6 +164,27 @@ STYLE = {"description_width": "7.5em"}
 PAGES = ("sample", "directions", "look", "many", "file")
 
 
+# ipywidgets gives the handles of its sliders and its images no name that a screen reader could say.
+LABELS = """
+if (!window.srvaeLabels) {
+  const set = (element, name, value) => {
+    if (value && element && element.getAttribute(name) !== value) element.setAttribute(name, value);
+  };
+  const label = () => {
+    for (const slider of document.querySelectorAll('.srvae-view .widget-slider')) {
+      const { title, textContent } = slider.querySelector('.widget-label');
+      set(slider.querySelector('[role=slider]'), 'aria-label', textContent || title);
+    }
+    const pictures = document.querySelectorAll('.srvae-view img.srvae-picture');
+    for (const image of pictures) set(image, 'alt', 'The enlarged picture');
+  };
+  window.srvaeLabels = new MutationObserver(label);
+  window.srvaeLabels.observe(document.body, { childList: true, subtree: true });
+  label();
+}
+"""
+
+
 class View:
     """An interactive enlargement with samples.
 
@@ -206,7 +227,7 @@ class View:
 
     def show(self) -> None:
         """Display the view in the cell's output."""
-        display(self.widget)
+        display(self.widget, Javascript(LABELS))
 
     # Widgets, made once and then changed.
 
@@ -288,6 +309,7 @@ class View:
         frame = widgets.Box([picture], layout=Layout(flex="2 1 20em", min_width="0", max_width="44em"))
         picture.layout.width = "100%"
         self.widget = widgets.Box([frame, controls], layout=Layout(flex_flow="row wrap", align_items="flex-start"))
+        self.widget.add_class("srvae-view")
 
     def _listen(self) -> None:
         decoding = (self.temperature, self.seed, self.to_seed, self.walk, *self.amounts)
@@ -477,7 +499,7 @@ class View:
         lines.append(f"LR-PSNR {sr.lr_psnr(answer, self.lr, self.scale):.1f} dB")
         names, took = {"jpeg": "last move", "png": "answer at rest"}, self.milliseconds
         lines.append(", ".join(f"{names[form]} in {took[form]:.0f} ms" for form in names if form in took))
-        return "<br>".join(lines)
+        return f'<div role="status">{"<br>".join(lines)}</div>'
 
     def _scores(self, picture: np.ndarray) -> str:
         psnr, ssim = (f(picture, self.original, self.scale) for f in (sr.psnr_y, sr.ssim_y))
@@ -747,8 +769,8 @@ def print_steps(sizes: list[int], scale: int) -> None:
             end_to_end = f"not measured ({error})"
         print(
             f"{size}x{size}: compute and encode {ms['move']:.0f} (1/{ms['full'] / ms['move']:.1f} of the full "
-            f"enlargement, {ms['full']:.0f}), without border {ms['uncut']:.0f}, zoomed 4x {ms['region']:.0f}; encode alone "
-            f"{ms['encode']:.1f}; exact answer at rest {ms['rest']:.0f}\n"
+            f"enlargement, {ms['full']:.0f}), without border {ms['uncut']:.0f}, zoomed 4x {ms['region']:.0f}; "
+            f"encode alone {ms['encode']:.1f}; exact answer at rest {ms['rest']:.0f}\n"
             f"    from key to picture in the browser: {end_to_end}",
             flush=True,
         )
