@@ -27,6 +27,7 @@ QUIET = (
     *("--disable-sync", "--no-first-run"),
 )
 PICTURE = "img.srvae-picture"
+STILL = 0.7  # seconds: longer than from a key to the first frame that it brings
 
 
 class NoBrowserError(RuntimeError):
@@ -112,9 +113,14 @@ def page(address: str, **options: object) -> Iterator[Page]:
             browser.close()
 
 
-def run_all(one: Page) -> None:
-    """Run all cells of the notebook that is open in JupyterLab and wait for the view's picture."""
+def await_kernel(one: Page) -> None:
+    """Wait until the notebook that is open has a kernel."""
     one.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", state="attached")
+
+
+def run_all(one: Page) -> None:
+    """Run all cells of the notebook that is open and wait for the view's picture."""
+    await_kernel(one)
     # the kernel is asked for where Lab does not take the notebook's word for it
     one.add_locator_handler(one.locator(".jp-Dialog"), lambda: one.locator(".jp-Dialog .jp-mod-accept").click())
     one.wait_for_timeout(1000)
@@ -137,20 +143,25 @@ def picture(one: Page) -> tuple[str, bytes]:
 
 def at_rest(one: Page) -> bytes:
     """The PNG that the view shows once nothing has changed for a while."""
+    last, since = "", time.monotonic()
     for _ in range(600):
         try:
-            data = picture(one)[1]
+            source, data = picture(one)
         except Exception:  # the address was given up between reading and fetching it
-            data = b""
-        if data.startswith(b"\x89PNG"):
+            source, data = "", b""
+        if source != last:
+            last, since = source, time.monotonic()
+        elif data.startswith(b"\x89PNG") and time.monotonic() - since > STILL:
             return data
         one.wait_for_timeout(100)
-    raise TimeoutError("the view does not come to rest")
+    raise TimeoutError(
+        f"the view does not come to rest; it shows {data[:8]!r}, {one.locator('.srvae-view').inner_text()}"
+    )
 
 
 def slider(one: Page, text: str) -> object:
-    """The handle of the slider with a description."""
-    return one.locator(".widget-slider").filter(has_text=text).first.get_by_role("slider")
+    """The handle of the slider that a screen reader calls so."""
+    return one.get_by_role("slider", name=text)
 
 
 def step_milliseconds(size: int, scale: int, steps: int = 10, **settings: float) -> float:

@@ -168,15 +168,15 @@ PAGES = ("sample", "directions", "look", "many", "file")
 LABELS = """
 if (!window.srvaeLabels) {
   const set = (element, name, value) => {
-    if (value && element && element.getAttribute(name) !== value) element.setAttribute(name, value);
+    if (element && element.getAttribute(name) !== value) element.setAttribute(name, value);
   };
   const label = () => {
     for (const slider of document.querySelectorAll('.srvae-view .widget-slider')) {
       const { title, textContent } = slider.querySelector('.widget-label');
       set(slider.querySelector('[role=slider]'), 'aria-label', textContent || title);
     }
-    const pictures = document.querySelectorAll('.srvae-view img.srvae-picture');
-    for (const image of pictures) set(image, 'alt', 'The enlarged picture');
+    for (const image of document.querySelectorAll('.srvae-view img')) // thumbnails lie below buttons that name them
+      set(image, 'alt', image.classList.contains('srvae-picture') ? 'The enlarged picture' : '');
   };
   window.srvaeLabels = new MutationObserver(label);
   window.srvaeLabels.observe(document.body, { childList: true, subtree: true });
@@ -244,7 +244,7 @@ class View:
         self.temperature = real(0.0, min=0, max=2, step=0.05, description="Temperature")
         self.seed = whole(0, min=0, max=SEEDS, description="Latent sample")
         self.dice = button(description="Throw the dice", tooltip="Another latent sample", icon="random")
-        self.to_seed = whole(1, min=0, max=SEEDS, description="Walk to sample")
+        self.to_seed = whole(1, min=0, max=SEEDS, description="Walk to")
         self.walk = real(0.0, min=0, max=1, step=0.02, description="Way there", readout_format=".0%")
         self.amounts = [
             real(0.0, min=-10, max=10, step=0.1, description=f"Direction {i + 1}") for i in range(directions.COUNT)
@@ -305,7 +305,7 @@ class View:
         self.pages.selected_index = 0
         choice = [self.image, self.model, self.folder, row([self.upload, self.reduce])]
         controls = widgets.VBox([*choice, self.pages, self.metrics, self.spread, self.error])
-        controls.layout = Layout(flex="1 1 22em", min_width="0", max_width="34em")
+        controls.layout = Layout(flex="1 1 22em", min_width="0", max_width="34em", margin="0 0 0 6px")
         frame = widgets.Box([picture], layout=Layout(flex="2 1 20em", min_width="0", max_width="44em"))
         picture.layout.width = "100%"
         self.widget = widgets.Box([frame, controls], layout=Layout(flex_flow="row wrap", align_items="flex-start"))
