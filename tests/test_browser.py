@@ -27,8 +27,8 @@ import viewer
 photographs = {"cat": viewer.cut_to_middle(benchmarks.bundled("chelsea"), 128)}
 view = viewer.View(photographs, scale=4)
 view.apply({"temperature": 1.0, "share": 0.0})
-view.show()""",
-    """import html
+view.show()
+import html
 import itertools
 import json
 from pathlib import Path
@@ -45,7 +45,7 @@ status = ipywidgets.HTML()
 ask = ipywidgets.Button(description="report")
 ask.on_click(report)
 ipywidgets.VBox([ask, status.add_class("srvae-status")])""",
-)
+)  # one cell: a click in another one makes the page scroll
 
 
 @pytest.fixture(scope="module", params=["jupyterlab", "notebook"])
@@ -57,7 +57,7 @@ def lab(request, tmp_path_factory):
     browser.write_notebook(folder / "view.ipynb", *CELLS)
     address_of = {"jupyterlab": "lab/tree/view.ipynb", "notebook": "notebooks/view.ipynb"}[request.param]
     with browser.server(folder, request.param) as address, browser.page(address % address_of) as page:
-        page.set_viewport_size({"width": 1400, "height": 1100})
+        page.set_viewport_size({"width": 1400, "height": 1600})
         browser.await_kernel(page)  # Notebook 7.6.5 complains to itself while it loads any notebook at all
         page.complaints = []
         page.on("console", lambda m: page.complaints.append(m.text) if m.type == "error" else None)
@@ -218,7 +218,7 @@ def test_every_slider_of_every_page_takes_arrow_keys(lab):
 
 @pytest.mark.parametrize("width", [1400, 480])
 def test_fits_its_width(lab, width):
-    lab.set_viewport_size({"width": width, "height": 1100})
+    lab.set_viewport_size({"width": width, "height": 1600})
     lab.wait_for_timeout(1000)
     view, controls = lab.locator(".srvae-view"), lab.locator(".srvae-view [role=tablist]")
     box, picture = view.bounding_box(), lab.locator(browser.PICTURE).bounding_box()
@@ -227,7 +227,7 @@ def test_fits_its_width(lab, width):
     assert picture["width"] / picture["height"] == pytest.approx(shape, rel=0.02)
     beside = controls.bounding_box()["y"] < picture["y"] + picture["height"]
     assert beside == (width == 1400), box
-    lab.set_viewport_size({"width": 1400, "height": 1100})
+    lab.set_viewport_size({"width": 1400, "height": 1600})
 
 
 def test_console_is_silent(lab):
