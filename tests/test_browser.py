@@ -96,12 +96,17 @@ def cat():
 
 
 def assert_shows_the_answer(page, shipped, lr):
-    """The picture on the page is what a sampler of this process answers to the settings in the kernel."""
-    picture, settings = shown(page), report(page)
-    assert settings["error"] == ""
-    expected = sr.Sampler(shipped("4x-D"), lr)(settings["seed"], settings["temperature"])
-    assert np.abs(picture.astype(int) - expected).max() <= 1
-    return settings
+    """The picture on the page is what a sampler of this process answers to the settings in the kernel.
+
+    On a busy machine a value may still be under way to the kernel; a frame that stays old fails.
+    """
+    for _ in range(5):
+        picture, settings = shown(page), report(page)
+        assert settings["error"] == ""
+        expected = sr.Sampler(shipped("4x-D"), lr)(settings["seed"], settings["temperature"])
+        if picture.shape == expected.shape and np.abs(picture.astype(int) - expected).max() <= 1:
+            return settings
+    pytest.fail(f"the picture is not the answer to {settings}")
 
 
 def test_slider_dragged_by_the_mouse(lab, shipped):
