@@ -23,6 +23,7 @@ import json
 import random
 import struct
 import sys
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -213,7 +214,9 @@ class View:
         }
         self._given = set(photographs)
         self._held = False
-        self._resting: asyncio.TimerHandle | None = None
+        # JupyterLab hands messages of widgets to another thread of the kernel than cells.
+        self._lock = threading.RLock()
+        self._due: object = None  # what is to be done later; anything newer takes its place
         self._task: asyncio.Task | None = None
         self._gallery: list[dict[str, object]] = [{}] * GALLERY
         self._answer: np.ndarray | None = None  # None while it moves
@@ -339,13 +342,14 @@ class View:
         """A handler that shows an exception in the view: JupyterLab would swallow it."""
 
         def handler(_: object) -> None:
-            if self._held:
-                return
-            try:
-                action()
-                self.error.value = ""
-            except Exception as error:
-                self._complain(error)
+            with self._lock:
+                if self._held:
+                    return
+                try:
+                    action()
+                    self.error.value = ""
+                except Exception as error:
+                    self._complain(error)
 
         return handler
 
@@ -397,25 +401,25 @@ class View:
 
     def _later(self, delay: float, action: Callable[[], None]) -> bool:
         """Do something unless anything moves meanwhile; at once where no event loop runs, outside a kernel."""
-        self._wait_for(None)
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
+            self._due = None
             action()
             return False
-        self._wait_for(loop.call_later(delay, self._quietly, action))
+        self._due = due = object()
+        loop.call_later(delay, self._do, due, action)
         return True
 
-    def _wait_for(self, timer: asyncio.TimerHandle | None) -> None:
-        if self._resting is not None:
-            self._resting.cancel()
-        self._resting = timer
-
-    def _quietly(self, action: Callable[[], None]) -> None:
-        try:
-            action()
-        except Exception as error:
-            self._complain(error)
+    def _do(self, due: object, action: Callable[[], None]) -> None:
+        with self._lock:
+            if due is not self._due:
+                return
+            self._due = None
+            try:
+                action()
+            except Exception as error:
+                self._complain(error)
 
     def _rest(self) -> None:
         """The exact answer; then its metrics, which take longer than a step may."""
@@ -427,22 +431,23 @@ class View:
         self._later(SOON, self._report)
 
     def _report(self) -> None:
-        self._wait_for(None)
         self.metrics.value = self._describe()
 
     @property
     def answer(self) -> np.ndarray:
         """The model's own picture for the settings, (H, W, 3) uint8."""
-        if self._answer is None:
-            self._rest()
-        return self._answer
+        with self._lock:
+            if self._answer is None:
+                self._rest()
+            return self._answer
 
     @property
     def frame(self) -> np.ndarray:
         """The picture on show at rest, (H, W, 3) uint8."""
-        if self._resting is not None:
-            self._rest()
-        return self._frame
+        with self._lock:
+            if self._due is not None:
+                self._rest()
+            return self._frame
 
     def _draw(self) -> np.ndarray:
         """The frame: the answer or, in motion, a draft of what is seen of it; the spread over it; the left side."""
@@ -555,15 +560,16 @@ class View:
         if unknown := settings.keys() - self.controls.keys():
             raise ValueError(f"no such settings: {', '.join(sorted(unknown))}")
         first = {name: settings[name] for name in ("image", "model") if name in settings}
-        with self._hold():
-            for name, value in first.items():
-                self.controls[name].value = value
-        if anew or self._encoded != (self.image.value, self.model.value):
-            self._encode()
-        with self._hold():
-            for name in settings.keys() - first.keys():
-                self.controls[name].value = settings[name]
-        self._decode()
+        with self._lock:
+            with self._hold():
+                for name, value in first.items():
+                    self.controls[name].value = value
+            if anew or self._encoded != (self.image.value, self.model.value):
+                self._encode()
+            with self._hold():
+                for name in settings.keys() - first.keys():
+                    self.controls[name].value = settings[name]
+            self._decode()
 
     # Directions are found when they are first wanted.
 
@@ -640,8 +646,12 @@ class View:
 
     async def _go_through(self, steps: Iterator[None]) -> None:
         try:
-            for _ in steps:
+            while True:
+                with self._lock:
+                    next(steps)
                 await asyncio.sleep(0.01)
+        except StopIteration:
+            pass
         except Exception as error:
             self._complain(error)
         self.stop.disabled = True
