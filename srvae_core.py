@@ -43,6 +43,8 @@ __version__ = "0.1.0"
 SCALES = (4, 8)
 PATCH = 128  # the release's patch edge at the target size; its fully connected generator fixes it
 LATENTS = 1024  # length of z
+PIECE = 96  # samples a side of what the last unit computes at once: 6 MB maps stay in the cache, 34 MB ones do not
+UNIT_HALO = 4  # samples around a piece that reach into it: 3 by an up back-projection unit, a half by SR
 PRIOR_SD = 0.1  # p(z) = N(0, 0.1^2), the release's KL term
 MVN_EPS = 1e-9  # Caffe's MVN: divide by (standard deviation + eps)
 WEIGHTS = Path(__file__).resolve().parent / "data" / "weights"
@@ -301,9 +303,29 @@ class SRVAE(nn.Module):
         """SR from the LR branch's code and the latent map, decoder1 ... SR: -> (B, 3, H, W)."""
         x = torch.cat([code, self.decoder1(latent_map)], 1)  # (B, 128, h, w)
         x = self.relu_decoder1(x)
-        for s in range(1, self.units + 1):
+        for s in range(1, self.units):
             x = self.back_project(x, s)
-        return self.SR_res(x) + up if self.residual else self.SR(x)
+        x = self._last_unit(x)
+        return x + up if self.residual else x
+
+    def _last_unit(self, x: Tensor) -> Tensor:
+        """The last unit and SR, where the maps are large: on the CPU in pieces that stay in its cache.
+
+        (B, 32, h, w) -> (B, 3, 2h, 2w). Pieces change nothing: what lies further than UNIT_HALO away has no effect.
+        """
+        last = self.SR_res if self.residual else self.SR
+        height, width = x.shape[-2:]
+        edge = PIECE if x.device.type == "cpu" else max(height, width)
+        rows = []
+        for y0 in range(0, height, edge):
+            row = []
+            for x0 in range(0, width, edge):
+                top, left = max(y0 - UNIT_HALO, 0), max(x0 - UNIT_HALO, 0)
+                part = x[..., top : y0 + edge + UNIT_HALO, left : x0 + edge + UNIT_HALO]
+                part = last(self.back_project(part, self.units))[..., 2 * (y0 - top) :, 2 * (x0 - left) :]
+                row.append(part[..., : 2 * edge, : 2 * edge])
+            rows.append(torch.cat(row, 3))
+        return torch.cat(rows, 2)
 
     def decode(self, features: Tensor, z: Tensor, up: Tensor) -> Tensor:
         """SR of one patch from its features and latents: -> (B, 3, 128, 128)."""
@@ -743,6 +765,7 @@ def crop_to_multiple(image: np.ndarray, scale: int) -> np.ndarray:
 
 BLOCK = 1024  # edge of what is computed at once, in pixels of the answer: bounds the memory
 HALO = 16  # LR samples computed around a block and thrown away: all that convolutions see
+DECODER_HALO = 9  # the same where the features are at hand: 7 reach into the decoder, the rest is for back-projection
 CONSISTENCY_STEPS = 3
 Rect = tuple[int, int, int, int]  # top, left, height, width, in LR samples
 
@@ -799,7 +822,8 @@ class LatentField:
         ramp = (torch.arange(self.tile - self.step) + 0.5) / (self.tile - self.step)
         self.weight = torch.stack([self._weights(ramp, a, b) for a in range(self.grid[0]) for b in range(self.grid[1])])
         self.weight = self.weight.to(lr.device)
-        self.rest = self._blend(model.latent_map(torch.zeros_like(self.g[:1])) * self.weight[:, None])
+        self.zero = model.latent_map(torch.zeros_like(self.g[:1]))  # (1, C, tile, tile)
+        self.rest = self._blend(self.zero * self.weight[:, None])
 
     def _weights(self, ramp: Tensor, row: int, col: int) -> Tensor:
         """Blending weights of one tile, (tile, tile): ramps towards neighbours, 1 at the image's border."""
@@ -823,12 +847,20 @@ class LatentField:
         """z = temperature * 0.1 * g(LR) * eps, (tiles, 1024)."""
         return temperature * PRIOR_SD * self.g * eps.to(self.g.device)
 
-    def map(self, z: Tensor | None) -> Tensor:
-        """The blended latent map of the image, (1, C, h, w); None for z = 0."""
+    def map(self, z: Tensor | None, seen: Tensor | None = None) -> Tensor:
+        """The blended latent map of the image, (1, C, h, w); None for z = 0.
+
+        Where ``seen``, (1, 1, h, w) of ones and zeros, is given, the map is right at its ones only, and quicker made.
+        """
         if z is None:
             return self.rest
-        zero = self.model.latent_map(torch.zeros_like(z[:1]))
-        return self.rest + self._blend((self.model.latent_map(z) - zero) * self.weight[:, None].sqrt())
+        change = self.zero.new_zeros(len(z), *self.zero.shape[1:])
+        tiles = torch.arange(len(z))
+        if seen is not None:
+            pad = [0, self.canvas[1] - self.size[1], 0, self.canvas[0] - self.size[0]]
+            tiles = F.max_pool2d(F.pad(seen, pad), self.tile, self.step).flatten().nonzero()[:, 0]
+        change[tiles] = (self.model.latent_map(z[tiles]) - self.zero) * self.weight[tiles, None].sqrt()
+        return self.rest + self._blend(change)
 
 
 def _enlarged(lr: Tensor, scale: int, eight_bit: bool) -> Tensor:
@@ -897,6 +929,7 @@ class Sampler:
         *,
         eps: Tensor | None = None,
         region: Rect | None = None,
+        draft: bool = False,
         progress: bool = False,
         as_float: bool = False,
         out: np.ndarray | None = None,
@@ -908,6 +941,8 @@ class Sampler:
             temperature: multiplies the prior's standard deviation 0.1; 0 is the deterministic answer.
             eps: (tiles, 1024) noise to use in the place of the seed's.
             region: (top, left, height, width) in LR samples, to decode that part alone.
+            draft: for pictures in motion: convolve in bfloat16 where the CPU does so natively, in half the time; the
+                grey levels that this is off by are lost in a JPEG.
             progress: show a bar (tqdm).
             as_float: give float32, neither clipped nor rounded.
             out: an array to write into.
@@ -916,27 +951,37 @@ class Sampler:
             (s*H, s*W[, C]) of the LR image's dtype and channels.
         """
         rect = self.rect if region is None else _checked_region(region, self.rect)
-        maps = self._maps(seed, temperature, eps)
+        maps = self._maps(seed, temperature, eps, None if region is None else rect)
         blocks = list(_blocks(rect, self.model.scale))
         with tqdm(total=len(blocks) * len(maps), disable=not progress, unit="block") as bar:
-            pieces = ((block, self._decode(block, maps, bar)) for block in blocks)
+            pieces = ((block, self._decode(block, maps, bar, draft)) for block in blocks)
             return _assemble(self.lr, self.model.scale, rect, pieces, as_float, out)
 
-    def _maps(self, seed: int, temperature: float, eps: Tensor | None) -> list[Tensor]:
-        """The image's latent map for each turn, turned back, (1, C, h, w)."""
+    @property
+    def _halo(self) -> int:
+        return DECODER_HALO if self._codes else HALO
+
+    def _maps(self, seed: int, temperature: float, eps: Tensor | None, rect: Rect | None = None) -> list[Tensor]:
+        """The image's latent map, or what a part of it needs, for each turn, turned back, (1, C, h, w)."""
         shape = (self.tiles, LATENTS)
         if eps is not None and tuple(eps.shape) != shape:
             raise ValueError(f"eps must be of shape {shape} for this image, not {tuple(eps.shape)}")
+        seen = None
+        if rect is not None:
+            top, left, height, width = _with_halo(rect, self.rect[2:], self._halo)
+            seen = self._lr.new_zeros(1, 1, *self.rect[2:])
+            seen[..., top : top + height, left : left + width] = 1
         generator, maps = _generator(seed, temperature), []
         for k, field in zip(self._turns, self._fields, strict=True):
             draw = noise(generator, field.tiles) if eps is None else eps
-            maps.append(unturn(field.map(field.z(draw, temperature) if temperature else None), k))
+            z = field.z(draw, temperature) if temperature else None
+            maps.append(unturn(field.map(z, None if seen is None else turn(seen, k)), k))
         return maps
 
-    def _decode(self, block: Rect, maps: list[Tensor], bar: tqdm) -> Tensor:
+    def _decode(self, block: Rect, maps: list[Tensor], bar: tqdm, draft: bool) -> Tensor:
         """One rectangle of the answer, (1, 3, s*h, s*w), computed with a halo that is thrown away."""
         s = self.model.scale
-        (y, x, h, w), (top, left, height, width) = block, _with_halo(block, self.rect[2:])
+        (y, x, h, w), (top, left, height, width) = block, _with_halo(block, self.rect[2:], self._halo)
         lr = self._lr[..., top : top + height, left : left + width]
         answer = torch.zeros(())
         for k, latent_map in zip(self._turns, maps, strict=True):
@@ -947,7 +992,9 @@ class Sampler:
             else:
                 code, up = self._encode(turn(lr, k))
             latent_map = turn(latent_map[..., top : top + height, left : left + width], k)
-            answer = answer + unturn(self.model.reconstruct(code, latent_map, up), k) / len(maps)
+            with torch.autocast("cpu", torch.bfloat16, enabled=draft and _native_bfloat16(code.device)):
+                one = self.model.reconstruct(code, latent_map, up)
+            answer = answer + unturn(one, k) / len(maps)
             bar.update()
         if self.consistency:
             answer = _consistent(answer, lr, s)
@@ -960,6 +1007,11 @@ class Sampler:
     def _encode(self, lr: Tensor) -> tuple[Tensor, Tensor]:
         up = self._enlarge(lr)
         return self.model.input_code(self.model.features(up)), up
+
+
+def _native_bfloat16(device: torch.device) -> bool:
+    """Whether this is a CPU with instructions for bfloat16; emulated, it would be slower than float32."""
+    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
 
 
 def _rgb_tensor(image: np.ndarray) -> Tensor:
@@ -993,10 +1045,10 @@ def _blocks(rect: Rect, scale: int) -> Iterator[Rect]:
             yield top + y, left + x, (r + 1) * height // rows - y, (c + 1) * width // cols - x
 
 
-def _with_halo(block: Rect, size: tuple[int, int]) -> Rect:
+def _with_halo(block: Rect, size: tuple[int, int], halo: int = HALO) -> Rect:
     y, x, h, w = block
-    top, left = max(y - HALO, 0), max(x - HALO, 0)
-    return top, left, min(y + h + HALO, size[0]) - top, min(x + w + HALO, size[1]) - left
+    top, left = max(y - halo, 0), max(x - halo, 0)
+    return top, left, min(y + h + halo, size[0]) - top, min(x + w + halo, size[1]) - left
 
 
 def _assemble(

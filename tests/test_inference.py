@@ -251,6 +251,42 @@ def test_sampler_equals_super_resolve(scene, cache, self_ensemble):
         assert levels(part, wanted[top : top + height, left : left + width]) <= 1
 
 
+@pytest.mark.parametrize("scale", sr.SCALES)
+def test_pieces_of_the_last_unit_change_nothing(random_model, monkeypatch, scale):
+    model, lr = random_model(scale), picture(24, 30)
+    whole = sr.super_resolve(lr, model, temperature=3, as_float=True)
+    monkeypatch.setattr(sr, "PIECE", 16)
+    np.testing.assert_allclose(sr.super_resolve(lr, model, temperature=3, as_float=True), whole, atol=1e-5)
+    monkeypatch.setattr(sr, "UNIT_HALO", 2)
+    assert np.abs(sr.super_resolve(lr, model, temperature=3, as_float=True) - whole).max() > 1e-4, "the halo matters"
+
+
+@pytest.mark.parametrize("scale", sr.SCALES)
+def test_a_region_is_that_part_of_the_whole(random_model, monkeypatch, scale):
+    """Nothing beyond the halo reaches a region; three rounds of back-projection let next to nothing through."""
+    model, lr = random_model(scale), picture(60, 50)
+    for consistency, tolerance in ((False, 1e-5), (True, 2e-4)):
+        sampler = sr.Sampler(model, lr, consistency=consistency)
+        whole = sampler(1, 10.0, as_float=True)
+        for region in ((22, 20, 9, 12), (0, 31, 5, 19), (59, 0, 1, 1)):
+            top, left, h, w = (scale * n for n in region)
+            part = sampler(1, 10.0, as_float=True, region=region)
+            np.testing.assert_allclose(part, whole[top : top + h, left : left + w], atol=tolerance)
+    monkeypatch.setattr(sr, "DECODER_HALO", 3)
+    part = sampler(1, 10.0, as_float=True, region=(22, 20, 9, 12))
+    assert np.abs(part - whole[22 * scale : 31 * scale, 20 * scale : 32 * scale]).max() > 2e-4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_draft_is_near_the_answer(shipped, crops, name):
+    model = shipped(name)
+    sampler = sr.Sampler(model, sr.downscale(crops["coffee"][:128, :128], model.scale))
+    answer, draft = sampler(3, 1.0).astype(float), sampler(3, 1.0, draft=True).astype(float)
+    assert np.abs(answer - draft).mean() < 0.5
+    assert np.array_equal(sampler(3, 1.0), answer), "only the draft is one"
+    assert np.array_equal(answer, draft) != sr._native_bfloat16(torch.device("cpu"))
+
+
 def test_seed_temperature_and_eps(random_model):
     model, lr = random_model(8), picture(20, 30)
     sampler = sr.Sampler(model, lr, consistency=False)

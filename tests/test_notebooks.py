@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-EXPECTED = {"SR_VAE_4x", "SR_VAE_8x", "Paper_Figures"}
+EXPECTED = {"SR_VAE_4x", "SR_VAE_8x", "Latent_Sampling", "Paper_Figures"}
 FOUND = sorted(NOTEBOOKS.glob("*.ipynb"))
 
 
@@ -64,3 +64,9 @@ def test_no_function_is_defined_twice():
             for line in text.splitlines():
                 if line.startswith("def ") or line.startswith("class "):
                     assert seen.setdefault(line, path) == path, f"{line!r} stands in two notebooks"
+
+
+def test_the_two_scales_are_twins():
+    """SR_VAE_4x and SR_VAE_8x agree but for the scale: their code stands in the modules."""
+    four, eight = (["".join(c["source"]) for c in code_cells(NOTEBOOKS / f"SR_VAE_{s}x.ipynb")] for s in (4, 8))
+    assert [cell.replace("SCALE = 4", "SCALE = 8") for cell in four] == eight

@@ -1,0 +1,214 @@
+"""What is done to z besides drawing it: directions, walks between seeds, the spread over samples.
+
+Latents are handled as eps, before z = temperature * 0.1 * g(LR) * eps: there every axis has the prior's standard
+deviation as its unit, so a step of 1 along any direction is one standard deviation of the prior.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the core, where it is not installed
+import srvae_core as sr
+
+COUNT = 8
+ITERATIONS = 1
+SPARE = 2  # vectors iterated beside those asked for, which makes the last of these converge sooner
+
+
+@dataclass(frozen=True)
+class Directions:
+    """Orthogonal directions of z that change the picture most, strongest first.
+
+    Attributes:
+        vectors: (count, 1024) orthonormal, in units of the prior's standard deviation; the same for every tile.
+        effects: (count,) grey levels (root mean square, of 255) by which one unit moves the picture.
+    """
+
+    vectors: Tensor
+    effects: np.ndarray
+
+
+@dataclass(frozen=True)
+class Window:
+    """A part of one tile: what the directions are measured on."""
+
+    tile: int
+    inner: tuple[slice, slice]  # rows and columns of the tile
+    outer: tuple[slice, slice]  # rows and columns of the LR image
+
+
+def windows(view: sr.Sampler) -> list[Window]:
+    """Windows in the four most detailed tiles, in a different quarter of each, three eighths of a tile wide.
+
+    Only tiles that lie in the image whole are taken, unless the image is smaller than a tile.
+    """
+    field, lr = view._fields[0], view._lr
+    edges = [min(field.tile * 3 // 8, n) for n in field.size]
+    detail = {}
+    for tile in range(field.tiles):
+        top, left = (field.step * i for i in divmod(tile, field.grid[1]))
+        if all(o == 0 or o + field.tile <= n for o, n in zip((top, left), field.size, strict=True)):
+            part = lr[..., top : top + field.tile, left : left + field.tile]
+            detail[tile] = float(part.std((2, 3), correction=0).mean())
+    best = sorted(detail, key=detail.__getitem__, reverse=True)[:4]
+    chosen = []
+    for quarter in range(4):
+        tile = best[quarter % len(best)]
+        origin = [field.step * i for i in divmod(tile, field.grid[1])]
+        starts = [
+            min(o + i * field.tile // 2, n - e)
+            for o, i, n, e in zip(origin, divmod(quarter, 2), field.size, edges, strict=True)
+        ]
+        inner = tuple(slice(s - o, s - o + e) for s, o, e in zip(starts, origin, edges, strict=True))
+        chosen.append(Window(tile, inner, tuple(slice(s, s + e) for s, e in zip(starts, edges, strict=True))))
+    return chosen
+
+
+def find(view: sr.Sampler, count: int = COUNT, *, iterations: int = ITERATIONS) -> Directions:
+    """The directions of z that change this image most: right singular vectors of the decoder's Jacobian.
+
+    Subspace iteration: the Jacobian J of eps -> picture is never built, J v and J^T u come from forward and
+    reverse differentiation. So that this takes about a second, the picture is reduced to four windows (see
+    :func:`windows`), and all tiles share a direction. Back-projection onto the LR image is part of J. The start
+    is fixed, and so is the sign (a vector's largest number is positive): the same image gives the same directions.
+
+    Args:
+        view: a sampler with its cache, not self-ensembled.
+        count: how many directions, 1 to 1022.
+        iterations: of J^T J.
+
+    Raises:
+        ValueError: the sampler has no cache or more than one turn, or count is out of range.
+    """
+    if len(view._codes) != 1:
+        raise ValueError("directions need a Sampler with its cache and without self-ensemble")
+    if not 1 <= count <= sr.LATENTS - SPARE:
+        raise ValueError(f"count must be 1 to {sr.LATENTS - SPARE}, not {count!r}")
+    picture = partial(_picture, view.model, *_reduced(view), view.consistency)
+    # all vectors at once as a batch, which is quicker than vmap
+    origin = torch.zeros(count + SPARE, sr.LATENTS, device=view._lr.device)
+    flat, pull = torch.func.vjp(picture, origin)
+    push = lambda vectors: torch.func.jvp(picture, (origin,), (vectors,))[1]  # noqa: E731
+    start = torch.randn(origin.T.shape, generator=torch.Generator().manual_seed(0)).to(origin)
+    basis = torch.linalg.qr(start).Q
+    for _ in range(iterations):
+        basis = torch.linalg.qr(pull(push(basis.T))[0].T).Q
+    _, sizes, mixing = torch.linalg.svd(push(basis.T).T, full_matrices=False)  # J basis = U S mixing
+    vectors = (mixing @ basis.T)[:count]
+    largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))
+    effects = 255 * sizes[:count] / math.sqrt(flat.shape[1])
+    return Directions((vectors * largest.sign()).cpu(), effects.cpu().numpy())
+
+
+def _reduced(view: sr.Sampler) -> tuple[Tensor, ...]:
+    """What the decoder reads in the windows: LR, code, enlarged LR, g, noise and the tiles' windows as masks."""
+    s, field, (code, up) = view.model.scale, view._fields[0], view._codes[0]
+    parts = windows(view)
+    cut = lambda x: torch.cat([x[(..., *w.outer)] for w in parts])  # noqa: E731
+    large = [tuple(slice(i.start * s, i.stop * s) for i in w.outer) for w in parts]
+    tiles = [w.tile for w in parts]
+    eps = sr.noise(0, field.tiles)[tiles].to(up.device)
+    # clones, because what was made in inference mode cannot be differentiated
+    return (
+        [w.inner for w in parts],
+        cut(view._lr).clone(),
+        cut(code).clone(),
+        torch.cat([up[(..., *i)] for i in large]).clone(),
+        field.g[tiles].clone(),
+        eps,
+    )
+
+
+def _picture(
+    model: sr.SRVAE,
+    inner: list[tuple[slice, slice]],
+    lr: Tensor,
+    code: Tensor,
+    up: Tensor,
+    g: Tensor,
+    eps: Tensor,
+    consistency: bool,
+    steps: Tensor,
+) -> Tensor:
+    """The windows' pixels, (n, pixels), as a function of n steps (n, 1024), each taken by every tile from its noise."""
+    n = len(steps)
+    z = sr.PRIOR_SD * g[:, None] * (eps[:, None] + steps)  # (windows, n, 1024)
+    maps = model.latent_map(z.flatten(0, 1)).unflatten(0, (-1, n))
+    maps = torch.cat([m[(..., *i)] for m, i in zip(maps, inner, strict=True)])
+    lr, code, up = (x.repeat_interleave(n, 0) for x in (lr, code, up))
+    answer = model.reconstruct(code, maps, up)
+    answer = sr._consistent(answer, lr, model.scale) if consistency else answer
+    return answer.unflatten(0, (-1, n)).transpose(0, 1).flatten(1)
+
+
+def steer(
+    tiles: int,
+    seed: int,
+    temperature: float,
+    *,
+    to_seed: int | None = None,
+    walk: float = 0.0,
+    directions: Directions | None = None,
+    amounts: Sequence[float] = (),
+) -> Tensor:
+    """The eps, (tiles, 1024), of some settings, for ``view(temperature=1, eps=...)``.
+
+    Args:
+        tiles: of the image, ``view.tiles``.
+        seed: of the noise.
+        temperature: multiplies the noise, but not the steps along the directions.
+        to_seed: the seed at the end of a walk.
+        walk: 0 to 1, the way from seed to to_seed, along the arc that keeps the noise's variance.
+        directions: from :func:`find`.
+        amounts: steps along the directions in standard deviations of the prior, at most as many as there are.
+
+    Raises:
+        ValueError: walk is outside 0 to 1, or there are more amounts than directions.
+    """
+    if not 0 <= walk <= 1:
+        raise ValueError(f"walk must be 0 to 1, not {walk!r}")
+    eps = sr.noise(seed, tiles)
+    if to_seed is not None:
+        angle = walk * math.pi / 2
+        eps = math.cos(angle) * eps + math.sin(angle) * sr.noise(to_seed, tiles)
+    eps = temperature * eps
+    if len(amounts) > (0 if directions is None else len(directions.vectors)):
+        raise ValueError(f"{len(amounts)} amounts for fewer directions")
+    for amount, vector in zip(amounts, () if directions is None else directions.vectors, strict=False):
+        eps = eps + amount * vector
+    return eps
+
+
+class Spread:
+    """Per-pixel standard deviation of samples that come one at a time (Welford's sums)."""
+
+    def __init__(self) -> None:
+        self.count, self.mean, self._squares = 0, np.zeros(()), np.zeros(())
+
+    def add(self, sample: np.ndarray) -> None:
+        """Take one more sample, (H, W, C) of any dtype."""
+        self.count += 1
+        delta = sample.astype(np.float64) - self.mean
+        self.mean = self.mean + delta / self.count
+        self._squares = self._squares + delta * (sample - self.mean)
+
+    @property
+    def deviation(self) -> np.ndarray:
+        """(H, W) standard deviation, averaged over the channels.
+
+        Raises:
+            ValueError: before the second sample.
+        """
+        if self.count < 2:
+            raise ValueError("a standard deviation needs two samples")
+        return np.sqrt(self._squares / self.count).mean(2)

@@ -1,0 +1,124 @@
+"""Directions against the decoder's whole Jacobian, walks, and the spread."""
+
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import srvae_core as sr
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "notebooks"))
+import directions
+
+
+@pytest.fixture(scope="module", params=sr.SCALES)
+def view(request, random_model, crops):
+    """A sampler of an image that is one tile."""
+    model = random_model(request.param)
+    return sr.Sampler(model, sr.downscale(np.ascontiguousarray(crops["astronaut"][:128, :128]), model.scale))
+
+
+def test_orthonormal_ordered_and_the_same_every_time(view):
+    found = directions.find(view)
+    assert found.vectors.shape == (8, sr.LATENTS)
+    assert torch.allclose(found.vectors @ found.vectors.T, torch.eye(8), atol=1e-4)
+    assert np.all(np.diff(found.effects) <= 0)
+    assert found.effects[-1] > 0
+    again = directions.find(sr.Sampler(view.model, view.lr))
+    assert torch.allclose(found.vectors, again.vectors, atol=1e-4)
+    assert np.allclose(found.effects, again.effects, rtol=1e-4)
+    assert torch.all(found.vectors.gather(1, found.vectors.abs().argmax(1, keepdim=True)) > 0)
+
+
+def test_effects_are_the_singular_values_of_the_jacobian(random_model, crops):
+    """On an image small enough to build the Jacobian: 2x2 LR pixels."""
+    view = sr.Sampler(random_model(4), sr.downscale(np.ascontiguousarray(crops["coffee"][:8, :8]), 4))
+    found = directions.find(view, iterations=20)
+    reduced = directions._reduced(view)
+    one = lambda step: directions._picture(view.model, *reduced, True, step[None])[0]  # noqa: E731
+    jacobian = torch.func.jacrev(one)(torch.zeros(sr.LATENTS))
+    exact = torch.linalg.svdvals(jacobian.double())[:8] * 255 / math.sqrt(jacobian.shape[0])
+    assert np.allclose(found.effects, exact.numpy(), rtol=2e-3)
+    moved = (jacobian @ found.vectors.T).norm(dim=0) * 255 / math.sqrt(jacobian.shape[0])
+    assert np.allclose(moved.numpy(), found.effects, rtol=2e-3)
+
+
+def test_one_iteration_comes_near(view):
+    quick, long = directions.find(view), directions.find(view, iterations=6)
+    assert quick.effects[0] > 0.75 * long.effects[0]
+    assert quick.effects.sum() > 0.75 * long.effects.sum()
+
+
+def test_a_direction_moves_the_picture_more_than_noise_of_the_same_length(view):
+    found = directions.find(view)
+    base = directions.steer(view.tiles, 0, 1.0)
+    at = lambda eps: view(temperature=1.0, eps=eps, as_float=True)  # noqa: E731
+    moved = np.abs(at(base + found.vectors[0]) - at(base)).mean()
+    noise = sr.noise(7, 1)[0]
+    assert moved > 3 * np.abs(at(base + noise / noise.norm()) - at(base)).mean()
+
+
+@pytest.mark.parametrize("size", [(4, 4), (20, 50), (33, 64), (90, 70)])
+def test_windows_lie_inside_their_tiles_and_the_image(random_model, size):
+    lr = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    view = sr.Sampler(random_model(4), lr)
+    field, parts = view._fields[0], directions.windows(view)
+    assert len(parts) == 4
+    assert len({tuple(s.stop - s.start for s in w.inner) for w in parts}) == 1, "one shape"
+    for w in parts:
+        for axis, (inner, outer) in enumerate(zip(w.inner, w.outer, strict=True)):
+            origin = divmod(w.tile, field.grid[1])[axis] * field.step
+            assert 0 <= inner.start < inner.stop <= field.tile
+            assert 0 <= outer.start < outer.stop <= size[axis]
+            assert outer.start - origin == inner.start
+            assert outer.stop - origin == inner.stop
+
+
+def test_wrong_sampler_or_count(random_model):
+    lr = np.zeros((8, 8, 3), np.uint8)
+    with pytest.raises(ValueError, match="cache"):
+        directions.find(sr.Sampler(random_model(4), lr, cache=False))
+    with pytest.raises(ValueError, match="self-ensemble"):
+        directions.find(sr.Sampler(random_model(4), lr, self_ensemble=True))
+    with pytest.raises(ValueError, match="count"):
+        directions.find(sr.Sampler(random_model(4), lr), 0)
+
+
+def test_steer_without_extras_is_the_seeds_noise(view):
+    assert torch.equal(directions.steer(3, 5, 0.5), 0.5 * sr.noise(5, 3))
+    difference = view(temperature=1.0, eps=directions.steer(view.tiles, 5, 0.5)).astype(int) - view(5, 0.5)
+    assert np.abs(difference).max() <= 1
+
+
+def test_walks_keep_the_variance():
+    ends = [directions.steer(20, 1, 1.0, to_seed=2, walk=t) for t in (0, 0.5, 1)]
+    assert torch.equal(ends[0], sr.noise(1, 20))
+    assert torch.allclose(ends[2], sr.noise(2, 20), atol=1e-6)
+    assert ends[1].var().item() == pytest.approx(1, abs=0.03)
+    with pytest.raises(ValueError, match="walk"):
+        directions.steer(1, 0, 1.0, to_seed=1, walk=1.5)
+
+
+def test_amounts_are_in_standard_deviations_whatever_the_temperature():
+    found = directions.Directions(torch.eye(sr.LATENTS)[:2], np.ones(2))
+    eps = directions.steer(3, 0, 0.0, directions=found, amounts=[2.0, -1.0])
+    assert torch.equal(eps[:, :3], torch.tensor([[2.0, -1.0, 0.0]] * 3))
+    with pytest.raises(ValueError, match="amounts"):
+        directions.steer(3, 0, 0.0, directions=found, amounts=[1.0] * 3)
+    with pytest.raises(ValueError, match="amounts"):
+        directions.steer(3, 0, 0.0, amounts=[1.0])
+
+
+def test_spread_is_the_standard_deviation():
+    samples = np.random.default_rng(0).integers(0, 256, (7, 5, 6, 3), np.uint8)
+    spread = directions.Spread()
+    spread.add(samples[0])
+    with pytest.raises(ValueError, match="two samples"):
+        _ = spread.deviation
+    for sample in samples[1:]:
+        spread.add(sample)
+    assert spread.count == 7
+    assert np.allclose(spread.deviation, samples.astype(float).std(0).mean(2))
