@@ -222,6 +222,7 @@ class View:
         self._answer: np.ndarray | None = None  # None while it moves
         self._frame = np.zeros((1, 1, 3), np.uint8)
         self._left: tuple[object, np.ndarray] = None, self._frame  # a decoded left side and what it is of
+        self._own = 0.0  # the present model's own temperature
         self.milliseconds: dict[str, float] = {}  # of the last "jpeg" and "png", from a value to the frame's departure
         self._make(models)
         self._arrange()
@@ -383,6 +384,10 @@ class View:
         self.bicubic, self._bicubic_scores = sr.enlarge(lr, model.scale), ""
         self.found: directions.Directions | None = None
         self._encoded = self.image.value, self.model.value
+        if self.temperature.value == self._own:  # not moved: what the new model answers at
+            with self._hold():
+                self.temperature.value = model.temperature
+        self._own = model.temperature
         self._reset_sliders()
         self._open_page()
         self._decode()

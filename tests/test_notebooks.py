@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-EXPECTED = {"SR_VAE_4x", "SR_VAE_8x", "Latent_Sampling", "Paper_Figures"}
+EXPECTED = {"SR_VAE_4x", "SR_VAE_8x", "Latent_Sampling", "Paper_Figures", "Training"}
 FOUND = sorted(NOTEBOOKS.glob("*.ipynb"))
 
 

@@ -430,3 +430,18 @@ def test_variants_are_offered_where_they_are_shipped(view, tmp_path, monkeypatch
     other.model.value = "4x-P"
     assert other.error.value == ""
     viewer.load_model.cache_clear()
+
+
+def test_a_model_brings_its_own_temperature_unless_it_was_moved(tmp_path):
+    other = str(tmp_path / "mild.safetensors")
+    sr.save_model(sr.load_model("4x-D"), other, temperature=0.25)
+    photograph = {"cat": np.ascontiguousarray(data.chelsea()[:64, :64])}
+    view = viewer.View(photograph, scale=4, models=["4x-D", other])
+    view.model.value = other
+    assert view.temperature.value == 0.25
+    assert np.array_equal(view.answer, sr.super_resolve(view.lr, sr.load_model(other)))
+    view.model.value = "4x-D"
+    assert view.temperature.value == 0
+    view.temperature.value = 0.6
+    view.model.value = other
+    assert view.temperature.value == 0.6

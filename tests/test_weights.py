@@ -234,3 +234,15 @@ def test_failed_saving_leaves_nothing_half_written(random_model, tmp_path, monke
         sr.save_model(random_model(8), path)
     assert [p.name for p in tmp_path.iterdir()] == ["m.safetensors"]
     assert path.read_bytes() == b"the old file"
+
+
+def test_a_models_own_temperature(random_model, crops, tmp_path):
+    """What a file says its answers are drawn at is what `super_resolve` does without being told."""
+    sr.save_model(random_model(4), tmp_path / "m.safetensors", temperature=0.5)
+    model = sr.load_model(tmp_path / "m.safetensors")
+    lr = sr.downscale(crops["chelsea"][:64, :64], 4)
+    own = sr.super_resolve(lr, model, seed=3)
+    assert np.array_equal(own, sr.super_resolve(lr, model, seed=3, temperature=0.5))
+    assert not np.array_equal(own, sr.super_resolve(lr, model, seed=3, temperature=0.0))
+    sr.save_model(random_model(4), tmp_path / "m.safetensors")
+    assert sr.load_model(tmp_path / "m.safetensors").temperature == 0
