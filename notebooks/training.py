@@ -920,7 +920,8 @@ def write_card(folder: Path = sr.WEIGHTS) -> None:
         if vgg:
             lines += ["", f"The VGG term's features: {', '.join(sorted(vgg))} (Simonyan and Zisserman)."]
         lines += ["", *(f"Note on the {h['stage']} stage: {h['note']}" for h in notes["history"] if "note" in h)]
-        figures = ", ".join(f"{k} {v}" for k, v in notes["validation"].items() if k not in ("step", "seconds", "waited"))
+        aside = ("step", "seconds", "waited")
+        figures = ", ".join(f"{k} {v}" for k, v in notes["validation"].items() if k not in aside)
         lines += ["", f"On held-out patches of the training photographs: {figures}.", ""]
         lines += ["| photographs | source | licence |", "|---|---|---|"]
         lines += ["| {photographs} | {source} | {licence} |".format(**s) for s in notes["sources"]] + [""]

@@ -75,9 +75,9 @@ def random_model():
 
 # Known shortfalls of the first weights, reported as xfailed until mended: test -> what falls short.
 SHORTFALLS = {
-    "test_whole_tiling_is_no_worse_than_the_releases[4x-D]": "rocket is 0.034 dB below release tiling, not 0.03",
-    "test_consistency[whole-8x-D]": "8x samples overshoot: LR-PSNR 51.8 dB as float, 43.0 clipped to 8 bit, not 45",
-    "test_any_size[8-size4]": "8x samples put spots of up to 78 grey levels on a flat image at temperature 0.5, not 40",
+    "test_whole_tiling_is_no_worse_than_the_releases[8x-D]": "rocket is 0.072 dB below release tiling, not 0.03",
+    "test_whole_tiling_is_no_worse_than_the_releases[8x-P]": "rocket is 0.083 dB below release tiling, not 0.03",
+    "test_consistency[whole-8x-D]": "8x samples overshoot: LR-PSNR 43.6 dB clipped to 8 bit, not 45",
 }
 
 
