@@ -654,7 +654,7 @@ def release_lines(results: list[Row], printed: list[Row]) -> list[str]:
         rows.append([f"{scale}x", method, dataset, *cells])
     title = (
         "**Like for like with the release**: PSNR in dB / SSIM / seconds per megapixel. The release scores unrounded "
-        "output of its own tiling with self-ensemble, without back-projection (here at z = 0)"
+        "output of its own tiling with self-ensemble, without back-projection (here at the model's own temperature)"
     )
     return [title, "", *_table(["scale", "method", "set", *ways, "release's notebook"], rows)] if rows else []
 
