@@ -171,9 +171,9 @@ def test_d_and_p_differ_in_lambda_alone(small_vgg, pictures, tmp_path):
     moving = trainer(tmp_path, variant="P", vgg=str(tmp_path / "v.safetensors"))
     moving.vgg.unit = 1.0
     seen = set()
-    for moving.step in range(4):
+    for moving.step in range(8):
         seen.add(float(moving.perceptual(up, hr)["vgg"]))
-    assert len(seen) == 4, "the window that the term sees moves from step to step"
+    assert len(seen) > 4, "the window that the term sees moves from step to step"
     assert trainer(tmp_path, vgg_weight=0.0, vgg=str(tmp_path / "v.safetensors")).vgg is None
 
 
