@@ -597,7 +597,8 @@ def markdown(published: list[Row], results: list[Row], printed: list[Row]) -> st
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
-def _table(head: list[str], rows: Iterable[list[str]]) -> list[str]:
+def table_lines(head: list[str], rows: Iterable[list[str]]) -> list[str]:
+    """A Markdown table, line by line."""
     return [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]]
 
 
@@ -612,7 +613,7 @@ def paper_lines(scale: int, published: list[Row], results: list[Row]) -> list[st
 
     rows = [[method, *(cell(row, dataset) for dataset in TABLE_SETS)] for method, row in table.items()]
     title = f"**{scale}x**: PSNR in dB / SSIM / PI (lower is better), best values bold"
-    return [title, "", *_table(["method", *TABLE_SETS], rows)]
+    return [title, "", *table_lines(["method", *TABLE_SETS], rows)]
 
 
 def sample_lines(results: list[Row]) -> list[str]:
@@ -630,7 +631,7 @@ def sample_lines(results: list[Row]) -> list[str]:
                 rows.append([f"{scale}x", name, *map(_scores, row)])
     title = "**Answers and samples** (temperature 1): PSNR in dB / NIQE (low is good) / LR-PSNR in dB / diversity in %"
     images = {r["set"]: r["images"] for r in results}
-    return [title, "", *_table(["scale", "method", *(f"{s}, {images[s]} images" for s in sets)], rows)]
+    return [title, "", *table_lines(["scale", "method", *(f"{s}, {images[s]} images" for s in sets)], rows)]
 
 
 def _scores(row: Row | None) -> str:
@@ -656,7 +657,7 @@ def release_lines(results: list[Row], printed: list[Row]) -> list[str]:
         "**Like for like with the release**: PSNR in dB / SSIM / seconds per megapixel. The release scores unrounded "
         "output of its own tiling with self-ensemble, without back-projection (here at the model's own temperature)"
     )
-    return [title, "", *_table(["scale", "method", "set", *ways, "release's notebook"], rows)] if rows else []
+    return [title, "", *table_lines(["scale", "method", "set", *ways, "release's notebook"], rows)] if rows else []
 
 
 def with_results(readme: str, tables: str) -> str:
