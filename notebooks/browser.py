@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -164,40 +164,49 @@ def slider(one: Page, text: str) -> object:
     return one.get_by_role("slider", name=text)
 
 
-def step_milliseconds(size: int, scale: int, steps: int = 10, **settings: float) -> float:
+def step_milliseconds(
+    size: int, scale: int, variants: Sequence[Mapping[str, float]], steps: int = 10
+) -> Iterator[float]:
     """Median milliseconds from a key pressed on the seed's slider to the next frame, decoded and in the page.
 
     Args:
         size: pixels a side of the answer.
-        settings: of the view, such as ``zoom=4``.
+        variants: settings of the view to measure with, such as ``{"zoom": 4}``; one median for each.
     """
     chromium()
-    settings = {"temperature": 1.0} | settings
-    with TemporaryDirectory() as folder:
-        write_notebook(
-            Path(folder, "step.ipynb"),
-            "import cv2, benchmarks, viewer",
-            f"photograph = cv2.resize(benchmarks.bundled('astronaut'), ({size}, {size}), interpolation=cv2.INTER_AREA)",
-            f"view = viewer.View({{'astronaut': photograph}}, {scale})\nview.apply({settings})\nview.show()",
-        )
-        with server(Path(folder)) as address, page(address % "lab/tree/step.ipynb") as one:
-            run_all(one)
+    with TemporaryDirectory() as folder, server(Path(folder)) as address:
+        for i, settings in enumerate(variants):
+            yield _step_milliseconds(address, Path(folder, f"step{i}.ipynb"), size, scale, settings, steps)
+
+
+def _step_milliseconds(
+    address: str, notebook: Path, size: int, scale: int, settings: Mapping[str, float], steps: int
+) -> float:
+    write_notebook(
+        notebook,
+        "import cv2, benchmarks, viewer",
+        f"photograph = cv2.resize(benchmarks.bundled('astronaut'), ({size}, {size}), interpolation=cv2.INTER_AREA)",
+        f"view = viewer.View({{'astronaut': photograph}}, {scale})\n"
+        f"view.apply({{'temperature': 1.0}} | {dict(settings)})\nview.show()",
+    )
+    with page(address % f"lab/tree/{notebook.name}") as one:
+        run_all(one)
+        at_rest(one)
+        slider(one, "Latent sample").focus()
+        times = []
+        for _ in range(steps):
+            one.evaluate(
+                """selector => {
+                     const image = document.querySelector(selector), start = performance.now();
+                     window.shown = new Promise(done => new MutationObserver(async (_, observer) => {
+                       observer.disconnect();
+                       await image.decode().catch(() => {});
+                       done(performance.now() - start);
+                     }).observe(image, {attributes: true, attributeFilter: ["src"]}));
+                   }""",
+                PICTURE,
+            )
+            one.keyboard.press("ArrowRight")
+            times.append(one.evaluate("window.shown"))
             at_rest(one)
-            slider(one, "Latent sample").focus()
-            times = []
-            for _ in range(steps):
-                one.evaluate(
-                    """selector => {
-                         const image = document.querySelector(selector), start = performance.now();
-                         window.shown = new Promise(done => new MutationObserver(async (_, observer) => {
-                           observer.disconnect();
-                           await image.decode().catch(() => {});
-                           done(performance.now() - start);
-                         }).observe(image, {attributes: true, attributeFilter: ["src"]}));
-                       }""",
-                    PICTURE,
-                )
-                one.keyboard.press("ArrowRight")
-                times.append(one.evaluate("window.shown"))
-                at_rest(one)
-        return median(times)
+    return median(times)

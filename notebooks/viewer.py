@@ -778,7 +778,7 @@ def print_steps(sizes: list[int], scale: int) -> None:
     for size in sizes:
         ms = step_times(size, scale)
         try:
-            seen = [browser.step_milliseconds(size, scale, **options) for options in ({}, {"share": 0.0}, {"zoom": 4})]
+            seen = browser.step_milliseconds(size, scale, [{}, {"share": 0.0}, {"zoom": 4}])
             end_to_end = "{:.0f}, without border {:.0f}, zoomed 4x {:.0f}".format(*seen)
         except browser.NoBrowserError as error:
             end_to_end = f"not measured ({error})"
