@@ -453,10 +453,11 @@ def comparison(compared: list[Comparison]) -> Figure:
         show(ax, c.hr, c.scene.title)
         s = c.scene
         ax.add_patch(Rectangle((s.left - 0.5, s.top - 0.5), s.edge, s.edge, fill=False, ec="yellow", lw=1.5))
+        rows = c.rows
         for j, (name, picture) in enumerate(c.crops.items()):
             label = f"sample of {c.sampled[-1]}" if name == "sample" else name
             ax = fig.add_subplot(grid[2 * i + j // columns, 1 + j % columns])
-            show(ax, picture, labelled(label, c.rows, c.named(name)), colour(name, peers))
+            show(ax, picture, labelled(label, rows, c.named(name)), colour(name, peers))
     return fig
 
 
