@@ -5,7 +5,7 @@ Two stages, each a run of its own, for D; one more for P, which keeps D's layers
     python notebooks/training.py --data PHOTOGRAPHS --scale 4 --stage answer --run runs/4x-answer
     python notebooks/training.py --data PHOTOGRAPHS --scale 4 --stage latents --initial runs/4x-answer --run runs/4x
     python notebooks/training.py --data PHOTOGRAPHS --scale 4 --variant P --stage latents --train decoder \\
-        --initial runs/4x --run runs/4x-P
+        --temperature 0.25 --initial runs/4x --run runs/4x-P
     python notebooks/training.py --run runs/4x --export 4x-D
     python notebooks/training.py --run runs/4x-P --export 4x-P --base 4x-D
 
@@ -16,7 +16,8 @@ prior gives pictures that could be the original, while z = 0 stays the best sing
 * ``sample``: the paper's objective with a true sample, z = mu + sd g(LR) eps, through the encoder.
 * ``release``: the release's objective to the letter, z = mu + sd g(LR), in which nothing is drawn.
 
-The release's way altogether: ``--stage latents --latents release --initial "" --optimiser adam --fillers --fp32``.
+The release's way altogether: ``--stage latents --latents release --optimiser adam --lr 1e-4 --warmup 1 --decay 0
+--fillers --fixed-vgg --candidates 1 --fp32``, with ``--vgg`` naming a full VGG-19.
 
 A run folder holds config.json, log.csv (a row per validation) and checkpoint.safetensors; a run that is killed goes on
 from its checkpoint when the same command is given again, with the same patches and the same noise. Several GPUs or
@@ -27,6 +28,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import io
 import json
 import math
 import os
@@ -115,11 +117,10 @@ class Config:
 
     def check(self) -> None:
         """Raises ValueError for settings that cannot be meant."""
-        if self.stage not in STAGES:
-            raise ValueError(f"stage must be one of {', '.join(STAGES)}, not {self.stage!r}")
         if self.scale not in sr.SCALES:
             raise ValueError(f"scale must be 4 or 8, not {self.scale}")
         for name, choices in {
+            "stage": STAGES,
             "variant": LAMBDA,
             "latents": LATENTS,
             "train": ("", *PARTS),
@@ -239,6 +240,11 @@ class Patches:
                 if step < stop:
                     ahead.append(pool.submit(self, step))
                 yield batch
+
+
+def held_out_patches(photographs: list[tuple[np.ndarray, np.ndarray]], scale: int) -> tuple[Tensor, Tensor]:
+    """What every run is judged by: 24 pairs of patches of the photographs that are kept out of training."""
+    return Patches(photographs[::HELD_OUT], scale, batch=24, candidates=2, seed=1)(0)
 
 
 # -- objective ----------------------------------------------------------------------------------------------
@@ -362,9 +368,10 @@ class VGG:
         return x
 
     def difference(self, x: Tensor, y: Tensor) -> Tensor:
-        """Sum of absolute differences per patch, averaged over the batch, in the features' own size."""
-        a, b = self.features(torch.cat([x, y])).float().chunk(2)
-        return (a - b).abs().sum() / len(x)
+        """Sum of absolute differences of x from y per patch, averaged over the batch, in the features' own size."""
+        with torch.no_grad():
+            wanted = self.features(y).float()
+        return (self.features(x).float() - wanted).abs().sum() / len(x)
 
     @torch.no_grad()
     def calibrate(self, up: Tensor, hr: Tensor) -> None:
@@ -414,11 +421,15 @@ def start_latents(net: sr.SRVAE, loudness: float = 4.0) -> None:
 # -- loop ---------------------------------------------------------------------------------------------------
 
 
-def rate(name: str, stage: str) -> float:
-    """A parameter's learning rate in units of the others'."""
-    if stage == "latents" and name.startswith("generator"):
-        return 0.2
-    return 0.03 if stage == "latents" and name.startswith("ip") else 1.0
+def adam_settings(name: str, config: Config) -> dict[str, float]:
+    """Adam's learning rate and weight decay for a parameter: beside Muon, or the release's."""
+    latents = config.stage == "latents"
+    if config.optimiser == "muon":
+        share = 0.2 if latents and name.startswith("generator") else 0.03 if latents and name.startswith("ip") else 1.0
+        return {"lr": config.lr * 0.3 * share}
+    if name.startswith(("ip", "generator")) and name.endswith("bias"):
+        return {"lr": 2 * config.lr, "weight_decay": 0.0}
+    return {"lr": config.lr, "weight_decay": 1e-4}
 
 
 def averaged(run: Path) -> dict[str, Tensor]:
@@ -429,9 +440,11 @@ def averaged(run: Path) -> dict[str, Tensor]:
         return {k.removeprefix(kind): f.get_tensor(k) for kind, found in kinds.items() for k in found}
 
 
-def read_record(run: Path) -> dict:
-    """A run's config.json; empty where there is none."""
+def read_record(run: Path, *, needed: bool = False) -> dict:
+    """A run's config.json; where there is none, empty or, if it is needed, a FileNotFoundError."""
     file = run / "config.json"
+    if needed and not file.is_file():
+        raise FileNotFoundError(f"{run} is no run: it has no config.json")
     return json.loads(file.read_text()) if file.is_file() else {}
 
 
@@ -490,18 +503,8 @@ class Trainer:
             k: p for k, p in self.parameters.items() if muon and p.ndim == 4 and not k.startswith(("SR_res", "feat1_1"))
         }
         self.flat = {k: nn.Parameter(p.detach().flatten(1)) for k, p in kernels.items()}  # views of the kernels
-        fully_connected_bias = lambda k: k.startswith(("ip", "generator")) and k.endswith("bias")  # noqa: E731
         rest = [
-            {"params": [p], "lr": c.lr * 0.3 * rate(k, c.stage), "name": k}
-            if muon
-            else {
-                "params": [p],
-                "lr": c.lr * (2 if fully_connected_bias(k) else 1),
-                "weight_decay": 0.0 if fully_connected_bias(k) else 1e-4,
-                "name": k,
-            }
-            for k, p in self.parameters.items()
-            if k not in self.flat
+            {"params": [p], "name": k} | adam_settings(k, c) for k, p in self.parameters.items() if k not in self.flat
         ]
         self.optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(rest, fused=True)]
         if self.flat:
@@ -665,14 +668,14 @@ class Trainer:
         """The VGG term by name, where the run has one."""
         if not self.vgg:
             return {}
-        # Poolings see a picture in cells of 4 pixels (conv3_4), and what their average hides costs nothing: where the
-        # cells lie must vary, or the answers learn a grid.
-        top, left = np.random.default_rng([self.config.seed, self.step, 2]).integers(VGG_SHIFT, size=2)
-        window = slice(top, top + sr.PATCH - VGG_SHIFT), slice(left, left + sr.PATCH - VGG_SHIFT)
-        if self.config.fixed_vgg:
-            window = slice(None), slice(None)
+        if not self.config.fixed_vgg:
+            # Poolings see a picture in cells of 4 pixels (conv3_4), and what their average hides costs nothing: where
+            # the cells lie must vary, or the answers learn a grid.
+            top, left = np.random.default_rng([self.config.seed, self.step, 2]).integers(VGG_SHIFT, size=2)
+            edge = sr.PATCH - VGG_SHIFT
+            y, hr = (t[..., top : top + edge, left : left + edge] for t in (y, hr))
         with self.autocast():
-            return {"vgg": self.config.lam * self.vgg(y[..., *window], hr[..., *window])}
+            return {"vgg": self.config.lam * self.vgg(y, hr)}
 
     def learning_rate(self) -> float:
         """Share of the peak: a short rise, a plateau, and a straight fall to zero over the last part."""
@@ -768,7 +771,7 @@ def train(config: Config) -> Trainer:
         forget_rows(trainer.run / "log.csv", trainer.step)
     photographs = load_photographs(config.data, config.scale)
     kept = [p for i, p in enumerate(photographs) if i % HELD_OUT]
-    held_out = Patches(photographs[::HELD_OUT], config.scale, batch=24, candidates=2, seed=1)(0)
+    held_out = held_out_patches(photographs, config.scale)
     share = (trainer.process, trainer.processes)
     patches = Patches(kept, config.scale, config.batch, config.candidates, config.seed, share)
     if trainer.vgg:
@@ -816,15 +819,12 @@ def judge_run(run: str | Path, table: Path, data: str = "") -> None:
 
     Judged at z = 0, at the prior, and at what the release's deploy nets draw, sd ~ N(0, 1) in the place of 0.1.
     """
-    record = read_record(Path(run))
-    if not record:
-        raise FileNotFoundError(f"{run} is no run: it has no config.json")
+    record = read_record(Path(run), needed=True)
     settings = {f.name: record[f.name] for f in fields(Config) if f.name in record}
     trainer = Trainer(
         Config(**settings | {"run": str(run), "initial": str(run), "data": data or record["data"], "vgg_weight": 0.0})
     )
-    held_out = load_photographs(trainer.config.data, trainer.config.scale)[::HELD_OUT]
-    patches = Patches(held_out, trainer.config.scale, batch=24, candidates=2, seed=1)(0)
+    patches = held_out_patches(load_photographs(trainer.config.data, trainer.config.scale), trainer.config.scale)
     sampled = trainer.config.stage == "latents"
     draws = {"": 0.0, "_prior": sr.PRIOR_SD, "_deploy": 1.0} if sampled else {"": 0.0}
     latents = trainer.config.latents if sampled else "none"
@@ -848,11 +848,9 @@ def export(run: str | Path, name: str, folder: Path = sr.WEIGHTS, base: str = ""
     to ``curves/<name>.csv`` beside.
     """
     run = Path(run)
-    config = read_record(run)
-    if not config:
-        raise FileNotFoundError(f"{run} is no run: it has no config.json")
+    config = read_record(run, needed=True)
     scale, _, variant = name.partition("-")
-    if scale != f"{config['scale']}x" or variant not in ("D", "P"):
+    if scale != f"{config['scale']}x" or variant not in LAMBDA:
         raise ValueError(f"the name must be {config['scale']}x-D or {config['scale']}x-P, not {name!r}")
     net = sr.SRVAE(config["scale"], grid_generator=True)
     found = averaged(run)
@@ -867,8 +865,11 @@ def export(run: str | Path, name: str, folder: Path = sr.WEIGHTS, base: str = ""
     rows = list(curve(run))
     columns = list(dict.fromkeys(k for row in rows for k in row))
     (folder / "curves").mkdir(exist_ok=True)
-    lines = [columns, *([row.get(k, "") for k in columns] for row in rows)]
-    write_text(folder / "curves" / f"{name}.csv", "".join(",".join(line) + "\n" for line in lines))
+    table = io.StringIO()
+    writer = csv.DictWriter(table, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)  # a run's rows leave blank what only others measured
+    write_text(folder / "curves" / f"{name}.csv", table.getvalue())
     write_card(folder)
     return path
 

@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from skimage import data
 from test_caffe import caffemodel
+from test_training import command
 from torch import nn
 
 import srvae_core as sr
@@ -192,28 +193,21 @@ def test_what_a_run_trains_is_named():
     assert moved(stage="latents", train="decoder") == moved(stage="answer") - {k for k in rest if k.startswith("feat")}
 
 
-@pytest.fixture(scope="module")
-def photographs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photographs")
-    for name in ("astronaut", "chelsea"):
-        sr.write_image(folder / f"{name}.png", np.ascontiguousarray(getattr(data, name)()[:150, :170]))
-    return folder
+ONE_STEP = ("--steps", "1", "--batch", "2")
 
 
-def command(photographs, run, *more: str) -> list[str]:
-    options = ["--data", str(photographs), "--run", str(run), "--steps", "1", "--batch", "2", "--warmup", "1"]
-    options += ["--fp32", "--device", "cpu", "--threads", "1", "--features", "none", "--vgg", "none"]
-    return [str(NOTEBOOKS / "training.py"), *options, *more]
-
-
-def test_two_processes_share_a_batch(photographs, tmp_path):
+def test_two_processes_share_a_batch(photograph_folder, tmp_path):
     """The gradient (Muon's momentum after one step is 0.05 of it) is that of one process with the whole batch."""
     one, two = tmp_path / "one", tmp_path / "two"
-    subprocess.run([sys.executable, *command(photographs, one)], check=True, capture_output=True)
+    subprocess.run(command(photograph_folder, one, *ONE_STEP), check=True, capture_output=True)
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "--"]
     environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [*launcher, *command(photographs, two)], check=True, capture_output=True, text=True, env=environment
+        [*launcher, *command(photograph_folder, two, *ONE_STEP)[1:]],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=environment,
     )
     assert done.stdout.count("no VGG-19 file") == 2, "one line from each process"
     a, b = (load_file(run / "checkpoint.safetensors") for run in (one, two))
@@ -226,10 +220,10 @@ def test_two_processes_share_a_batch(photographs, tmp_path):
     assert float(rows[0][0]["answer"]) == pytest.approx(float(rows[1][0]["answer"]), rel=1e-4)
 
 
-def test_a_release_run_from_the_command_line_and_its_judgement(photographs, tmp_path):
+def test_a_release_run_from_the_command_line_and_its_judgement(photograph_folder, tmp_path):
     more = ("--stage", "latents", "--latents", "release", "--optimiser", "adam", "--lr", "1e-4", "--fillers")
     subprocess.run(
-        [sys.executable, *command(photographs, tmp_path / "run", *more)], check=True, capture_output=True, text=True
+        command(photograph_folder, tmp_path / "run", *ONE_STEP, *more), check=True, capture_output=True, text=True
     )
     table = tmp_path / "judged.csv"
     training.judge_run(tmp_path / "run", table)
@@ -245,11 +239,11 @@ def test_a_release_run_from_the_command_line_and_its_judgement(photographs, tmp_
     assert not sr.load_model(path).has_encoder
 
 
-def test_p_is_stored_as_what_differs_from_d(photographs, tmp_path):
+def test_p_is_stored_as_what_differs_from_d(photograph_folder, tmp_path):
     d, p, weights = tmp_path / "d", tmp_path / "p", tmp_path / "weights"
-    subprocess.run([sys.executable, *command(photographs, d)], check=True, capture_output=True)
+    subprocess.run(command(photograph_folder, d, *ONE_STEP), check=True, capture_output=True)
     more = ("--initial", str(d), "--variant", "P", "--train", "decoder")
-    subprocess.run([sys.executable, *command(photographs, p, *more)], check=True, capture_output=True)
+    subprocess.run(command(photograph_folder, p, *ONE_STEP, *more), check=True, capture_output=True)
     whole = training.export(d, "4x-D", weights)
     part = training.export(p, "4x-P", weights, base="4x-D")
     assert part.stat().st_size < 2e6 < 2e7 < whole.stat().st_size

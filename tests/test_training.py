@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
-from skimage import data
 
 import srvae_core as sr
 
@@ -21,16 +20,8 @@ sys.path.insert(0, str(NOTEBOOKS))
 import training  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def photographs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("photographs")
-    for name in ("astronaut", "chelsea", "coffee"):
-        sr.write_image(folder / f"{name}.png", np.ascontiguousarray(getattr(data, name)()[:181, :230]))
-    return folder
-
-
-def test_patches_depend_on_seed_and_step_alone(photographs):
-    pairs = training.load_photographs(photographs, 4)
+def test_patches_depend_on_seed_and_step_alone(photograph_folder):
+    pairs = training.load_photographs(photograph_folder, 4)
     first = training.Patches(pairs, 4, batch=3, candidates=2, seed=5)
     again = training.Patches(pairs, 4, batch=3, candidates=2, seed=5)
     first(0)  # a batch made in between changes nothing
@@ -42,9 +33,9 @@ def test_patches_depend_on_seed_and_step_alone(photographs):
 
 
 @pytest.mark.parametrize("scale", [4, 8])
-def test_patches_are_what_the_model_meets_at_test(photographs, scale):
+def test_patches_are_what_the_model_meets_at_test(photograph_folder, scale):
     """Every pair is a window of a photograph and the same window of its enlarged LR image, turned alike."""
-    pairs = training.load_photographs(photographs, scale)
+    pairs = training.load_photographs(photograph_folder, scale)
     enlarged = [sr.enlarge(lr, scale) for _, lr in pairs]
     up, hr = training.Patches(pairs, scale, batch=4, seed=1)(0)
     for u, h in zip(up, hr, strict=True):
@@ -91,14 +82,14 @@ def test_start_gives_each_latent_its_place():
         assert rest.max() < 0.1 < 2.5 < maps[i].max()
 
 
-def command(photographs, run, *more):
+def command(photograph_folder, run, *more):
     fixed = ["--batch", "1", "--validate", "3", "--checkpoint", "2", "--warmup", "1", "--threads", "1"]
     fixed += ["--fp32", "--device", "cpu", "--features", "none", "--vgg", "none"]
     return [
         sys.executable,
         str(NOTEBOOKS / "training.py"),
         "--data",
-        str(photographs),
+        str(photograph_folder),
         "--run",
         str(run),
         *fixed,
@@ -107,22 +98,24 @@ def command(photographs, run, *more):
 
 
 @pytest.fixture(scope="module")
-def answer_run(photographs, tmp_path_factory):
+def answer_run(photograph_folder, tmp_path_factory):
     run = tmp_path_factory.mktemp("runs") / "answer"
-    subprocess.run(command(photographs, run, "--steps", "4"), check=True, capture_output=True)
+    subprocess.run(command(photograph_folder, run, "--steps", "4"), check=True, capture_output=True)
     return run
 
 
-def test_killed_run_goes_on_as_if_nothing_had_happened(photographs, answer_run, tmp_path):
+def test_killed_run_goes_on_as_if_nothing_had_happened(photograph_folder, answer_run, tmp_path):
     more = ("--stage", "latents", "--initial", str(answer_run), "--steps", "6")
-    subprocess.run(command(photographs, tmp_path / "whole", *more), check=True, capture_output=True)
-    process = subprocess.Popen(command(photographs, tmp_path / "killed", *more), stdout=subprocess.DEVNULL)
+    subprocess.run(command(photograph_folder, tmp_path / "whole", *more), check=True, capture_output=True)
+    process = subprocess.Popen(command(photograph_folder, tmp_path / "killed", *more), stdout=subprocess.DEVNULL)
     end = time.time() + 120
     while not (tmp_path / "killed" / "checkpoint.safetensors").exists() and time.time() < end:
         time.sleep(0.01)
     os.kill(process.pid, signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL, "the run ended before it could be killed"
-    again = subprocess.run(command(photographs, tmp_path / "killed", *more), check=True, capture_output=True, text=True)
+    again = subprocess.run(
+        command(photograph_folder, tmp_path / "killed", *more), check=True, capture_output=True, text=True
+    )
     assert "resumed at step" in again.stdout
     a, b = (load_file(tmp_path / name / "checkpoint.safetensors") for name in ("whole", "killed"))
     assert a.keys() == b.keys()
@@ -130,9 +123,11 @@ def test_killed_run_goes_on_as_if_nothing_had_happened(photographs, answer_run, 
     assert [k for k in a if not torch.equal(a[k], b[k])] == []
 
 
-def test_training_moves_what_its_stage_trains_and_nothing_else(photographs, answer_run, tmp_path):
+def test_training_moves_what_its_stage_trains_and_nothing_else(photograph_folder, answer_run, tmp_path):
     subprocess.run(
-        command(photographs, tmp_path / "run", "--stage", "latents", "--initial", str(answer_run), "--steps", "2"),
+        command(
+            photograph_folder, tmp_path / "run", "--stage", "latents", "--initial", str(answer_run), "--steps", "2"
+        ),
         check=True,
         capture_output=True,
     )
@@ -174,6 +169,9 @@ def test_export_ships_the_averaged_weights_with_a_card(answer_run, tmp_path):
         ({"run": ""}, "--run"),
         ({"steps": 0}, "steps must be at least 1"),
         ({"stage": "latents"}, "--initial"),
+        ({"variant": "Q"}, "variant must be one of D, P"),
+        ({"latents": "posterior"}, "latents must be one of prior, sample, release"),
+        ({"train": "half"}, "train must be one of convolutions, latents, decoder, all"),
     ],
 )
 def test_settings_that_cannot_be_meant(options, message):
