@@ -165,7 +165,8 @@ STYLE = {"description_width": "7.5em"}
 PAGES = ("sample", "directions", "look", "many", "file")
 
 
-# ipywidgets gives the handles of its sliders and its images no name that a screen reader could say.
+# ipywidgets gives the handles of its sliders and its images no name that a screen reader could say, and Notebook 7
+# takes the arrow keys for itself unless the very element that has the focus says that it has keys of its own.
 LABELS = """
 if (!window.srvaeLabels) {
   const set = (element, name, value) => {
@@ -174,7 +175,9 @@ if (!window.srvaeLabels) {
   const label = () => {
     for (const slider of document.querySelectorAll('.srvae-view .widget-slider')) {
       const { title, textContent } = slider.querySelector('.widget-label');
-      set(slider.querySelector('[role=slider]'), 'aria-label', textContent || title);
+      const handle = slider.querySelector('[role=slider]');
+      set(handle, 'aria-label', textContent || title);
+      set(handle, 'data-lm-suppress-shortcuts', 'true');
     }
     for (const image of document.querySelectorAll('.srvae-view img')) // thumbnails lie below buttons that name them
       set(image, 'alt', image.classList.contains('srvae-picture') ? 'The enlarged picture' : '');

@@ -109,11 +109,6 @@ def assert_shows_the_answer(page, shipped, lr):
     pytest.fail(f"the picture is not the answer to {settings}")
 
 
-def needs_arrow_keys(page):
-    if page.application == "notebook":
-        pytest.xfail("Notebook 7 keeps the arrow keys from sliders; Page Up, Page Down, Home and End reach them")
-
-
 def test_slider_dragged_by_the_mouse(lab, shipped):
     before = shown(lab)
     handle = browser.slider(lab, "Temperature")
@@ -130,7 +125,6 @@ def test_slider_dragged_by_the_mouse(lab, shipped):
 
 
 def test_slider_moved_by_keys(lab, shipped):
-    needs_arrow_keys(lab)
     before = report(lab)["seed"]
     for _ in range(3):
         browser.slider(lab, "Latent sample").press("ArrowRight")
@@ -157,7 +151,6 @@ def test_border_dragged_over_the_picture(lab):
 
 
 def test_sixty_quick_moves_end_in_the_right_frame(lab, shipped):
-    needs_arrow_keys(lab)
     seed, handle = report(lab)["seed"], browser.slider(lab, "Latent sample")
     for i in range(60):
         handle.press("ArrowRight" if i % 3 else "ArrowLeft")
@@ -166,7 +159,6 @@ def test_sixty_quick_moves_end_in_the_right_frame(lab, shipped):
 
 
 def test_memory_stays_flat(lab):
-    needs_arrow_keys(lab)
     handle = browser.slider(lab, "Latent sample")
     for _ in range(20):
         handle.press("ArrowRight")
@@ -215,7 +207,6 @@ def test_every_control_has_a_name(lab):
 
 
 def test_every_slider_of_every_page_takes_arrow_keys(lab):
-    needs_arrow_keys(lab)
     for page in viewer.PAGES:
         lab.get_by_role("tab", name=page.title(), exact=True).click()
         lab.wait_for_timeout(500)
