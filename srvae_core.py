@@ -992,7 +992,7 @@ class Sampler:
             else:
                 code, up = self._encode(turn(lr, k))
             latent_map = turn(latent_map[..., top : top + height, left : left + width], k)
-            with torch.autocast("cpu", torch.bfloat16, enabled=draft and _native_bfloat16(code.device)):
+            with torch.autocast("cpu", torch.bfloat16, enabled=draft and code.device.type == "cpu" and has_bfloat16()):
                 one = self.model.reconstruct(code, latent_map, up)
             answer = answer + unturn(one, k) / len(maps)
             bar.update()
@@ -1009,9 +1009,9 @@ class Sampler:
         return self.model.input_code(self.model.features(up)), up
 
 
-def _native_bfloat16(device: torch.device) -> bool:
-    """Whether this is a CPU with instructions for bfloat16; emulated, it would be slower than float32."""
-    return device.type == "cpu" and torch.cpu._is_avx512_bf16_supported()
+def has_bfloat16() -> bool:
+    """Whether the CPU has instructions for bfloat16; emulated, it would be slower than float32."""
+    return torch.cpu._is_avx512_bf16_supported()
 
 
 def _rgb_tensor(image: np.ndarray) -> Tensor:

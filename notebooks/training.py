@@ -9,7 +9,8 @@ Two stages, each a run of its own, for D; one more for P, which keeps D's layers
     python notebooks/training.py --run runs/4x --export 4x-D
     python notebooks/training.py --run runs/4x-P --export 4x-P --base 4x-D
 
-``answer`` trains the convolutions for the deterministic answer, z = 0. ``latents`` then trains so that z drawn from the
+``answer`` trains the convolutions for the deterministic answer, z = 0; with ``--ensemble`` it goes on from trained
+weights and learns from their own self-ensemble. ``latents`` then trains so that z drawn from the
 prior gives pictures that could be the original, while z = 0 stays the best single answer; ``--latents`` says how:
 
 * ``prior`` (default): two prior samples of each patch, judged by an energy score. No encoder.
@@ -37,7 +38,7 @@ import shlex
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
@@ -97,6 +98,10 @@ class Config:
     candidates: int = field(default=2, metadata={"help": "patches drawn for each one used; the most detailed is"})
     energy: float = field(default=400.0, metadata={"help": "weight of the energy score of prior samples (latents)"})
     loudness: float = field(default=4.0, metadata={"help": "first standard deviation of decoder1's weights (latents)"})
+    ensemble: float = field(
+        default=0.0, metadata={"help": "share of the first weights' self-ensemble in the answer's target (answer)"}
+    )
+    pool: int = field(default=1024, metadata={"help": "patches that the self-ensemble is made for (--ensemble)"})
     vgg_weight: float = field(default=-1.0, metadata={"help": "lambda of the VGG term; -1 is the variant's: D 1, P 10"})
     temperature: float = field(
         default=0.0, metadata={"help": "of the model's answers: the VGG term looks at samples of it (prior)"}
@@ -113,7 +118,7 @@ class Config:
     workers: int = field(default=2, metadata={"help": "threads that cut patches ahead"})
     threads: int = field(default=0, metadata={"help": "CPU threads; 0 leaves torch's choice"})
     device: str = field(default="", metadata={"help": "cuda, mps or cpu; chosen if left out"})
-    fp32: bool = field(default=False, metadata={"help": "no bfloat16 autocast"})
+    fp32: bool = field(default=False, metadata={"help": "no bfloat16 autocast, where the hardware has it"})
 
     def check(self) -> None:
         """Raises ValueError for settings that cannot be meant."""
@@ -131,6 +136,12 @@ class Config:
                 raise ValueError(f"{name} must be one of {known}, not {getattr(self, name)!r}")
         if not self.run:
             raise ValueError("say where the run is kept: --run FOLDER")
+        if self.ensemble and (self.stage != "answer" or not self.initial or not 0 < self.ensemble <= 1):
+            raise ValueError(
+                f"ensemble {self.ensemble}: a share up to 1, in the answer stage, with --initial naming the teacher"
+            )
+        if self.ensemble and self.pool < self.batch:
+            raise ValueError(f"a pool of {self.pool} patches does not fill a batch of {self.batch}")
         for name in ("steps", "batch", "validate", "checkpoint", "candidates", "warmup"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
@@ -149,6 +160,8 @@ class Config:
 
     def trains(self, name: str) -> bool:
         """Whether a parameter is among those that the run trains."""
+        if self.stage == "answer" and name == "decoder1.weight":
+            return False  # it sees one and the same latent map, from which Muon would learn noise
         default = "convolutions" if self.stage == "answer" else "all" if self.encoder else "latents"
         return name.startswith(PARTS[self.train or default])
 
@@ -240,6 +253,47 @@ class Patches:
                 if step < stop:
                     ahead.append(pool.submit(self, step))
                 yield batch
+
+
+class Taught(Patches):
+    """A pool of patches whose targets are partly what the first weights' self-ensemble makes of them.
+
+    The mean over the eight flips and rotations is a better answer than each, and one without the originals' chance
+    details: learning it takes far fewer steps than averaging those details away. Each batch turns patches of the pool,
+    as a self-ensemble turns with its input.
+
+    Args:
+        patches: where the pool is drawn from.
+        pool: how many patches.
+        teacher: makes the self-ensemble's answer, (B, 3, 128, 128), of enlarged LR patches and their originals.
+        share: of the self-ensemble in the target; the rest is the original.
+        file: keeps what the teacher made, for when the run is killed.
+    """
+
+    def __init__(
+        self, patches: Patches, pool: int, teacher: Callable[[Tensor, Tensor], Tensor], share: float, file: Path
+    ) -> None:
+        p = patches
+        super().__init__(p.pairs, p.scale, p.batch, p.candidates, p.seed, p.share)
+        self.up, hr = Patches(p.pairs, p.scale, pool, p.candidates, p.seed)(0)
+        if not file.is_file():
+            pieces = list(zip(self.up.split(8), hr.split(8), strict=True))
+            taught = torch.cat([teacher(*piece).cpu() for piece in tqdm(pieces, "self-ensemble", disable=None)])
+            if self.share[0] == 0:
+                save_file({"taught": taught.contiguous()}, file.with_suffix(".part"))
+                os.replace(file.with_suffix(".part"), file)
+        else:
+            taught = load_file(file)["taught"]
+        self.target = torch.lerp(hr, taught, share)
+
+    def __call__(self, step: int) -> tuple[Tensor, Tensor]:
+        """The batch of one step: the enlarged LR patches and their targets, each (B, 3, 128, 128) in [0, 1]."""
+        rng = np.random.default_rng([self.seed, step])
+        process, processes = self.share
+        chosen = np.array_split(rng.choice(len(self.up), self.batch, replace=False), processes)[process]
+        turns = np.array_split(rng.integers(8, size=self.batch), processes)[process]
+        turned = lambda t: torch.cat([sr.turn(t[i : i + 1], int(k)) for i, k in zip(chosen, turns, strict=True)])  # noqa: E731
+        return turned(self.up), turned(self.target)
 
 
 def held_out_patches(photographs: list[tuple[np.ndarray, np.ndarray]], scale: int) -> tuple[Tensor, Tensor]:
@@ -448,6 +502,16 @@ def read_record(run: Path, *, needed: bool = False) -> dict:
     return json.loads(file.read_text()) if file.is_file() else {}
 
 
+def read_history(source: Path) -> list[dict]:
+    """The stages that made a run's weights or a weights file; empty where it does not say."""
+    if source.is_dir():
+        return read_record(source).get("history", [])
+    if source.suffix != ".safetensors":
+        return []
+    with safe_open(source, "pt") as f:
+        return json.loads((f.metadata() or {}).get("history", "[]"))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write beside the target, then rename: nobody meets half a file."""
     part = path.with_name(path.name + ".part")
@@ -455,11 +519,52 @@ def write_text(path: Path, text: str) -> None:
     os.replace(part, path)
 
 
+class Muon(torch.optim.Optimizer):
+    """Momentum with its singular values set to about one (Jordan et al., 2024), for kernels as matrices.
+
+    What torch.optim.Muon does with ``adjust_lr_fn="match_rms_adamw"`` and no weight decay, but for the arithmetic:
+    torch iterates on the whole matrix in bfloat16, which took 44 of the 47 seconds of a step of 8x on a CPU that has
+    no instructions for it. Here the iteration runs in float32 on the small Gram matrix alone.
+    """
+
+    COEFFICIENTS, STEPS, MOMENTUM = (3.4445, -4.775, 2.0315), 5, 0.95
+
+    def __init__(self, params: Iterable[nn.Parameter], lr: float) -> None:
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self) -> None:
+        for group in self.param_groups:
+            for p in group["params"]:
+                state = self.state[p]
+                if not state:
+                    state["momentum_buffer"] = torch.zeros_like(p)
+                momentum = state["momentum_buffer"].lerp_(p.grad, 1 - self.MOMENTUM)
+                update = self.orthogonal(p.grad.lerp(momentum, self.MOMENTUM))
+                p.add_(update, alpha=-group["lr"] * 0.2 * math.sqrt(max(p.shape)))
+
+    @classmethod
+    def orthogonal(cls, matrix: Tensor) -> Tensor:
+        """The matrix, float32 (M, N), with each singular value moved to 1 +- 0.3 (Newton-Schulz).
+
+        Each step multiplies X by a polynomial in X X^T, so all steps together are one (M, M) matrix times the input.
+        """
+        if matrix.shape[0] > matrix.shape[1]:
+            return cls.orthogonal(matrix.T).T
+        a, b, c = cls.COEFFICIENTS
+        matrix = matrix / matrix.norm().clamp(min=1e-7)  # no singular value above 1
+        gram = matrix @ matrix.T
+        factor = torch.eye(len(gram), device=gram.device)
+        for _ in range(cls.STEPS):
+            now = factor @ gram @ factor.T
+            factor = (b * now + c * now @ now) @ factor + a * factor
+        return factor @ matrix
+
+
 class Trainer:
     """One run: network, averaged weights, optimisers, and how to go on from a checkpoint.
 
-    Convolutions learn by Muon (momentum whose singular values are set to one; torch.optim.Muon on the kernels
-    as matrices), which from the same start needed a fraction of Adam's steps; all else by Adam.
+    Convolutions learn by Muon, which from the same start needed a fraction of Adam's steps; all else by Adam.
     """
 
     def __init__(self, config: Config) -> None:
@@ -509,7 +614,7 @@ class Trainer:
         self.optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(rest, fused=True)]
         if self.flat:
             flat = self.flat.values()
-            self.optimisers.append(torch.optim.Muon(flat, c.lr, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"))
+            self.optimisers.append(Muon(flat, c.lr))
         for group in (g for o in self.optimisers for g in o.param_groups):
             group["peak"] = group["lr"]
         self.step, self.seconds = 0, 0.0
@@ -557,9 +662,9 @@ class Trainer:
         found = averaged(source) if source.is_dir() else sr.load_model(source).state_dict()
         mine = self.net.state_dict()
         self.net.load_state_dict(mine | {k: t for k, t in found.items() if k in mine and mine[k].shape == t.shape})
-        before = read_record(source)
-        self.history = before.get("history", [])
-        if self.config.stage == "latents" and before.get("stage") == "answer" and not self.config.fillers:
+        self.history = read_history(source)
+        answered = bool(self.history) and not any(run["stage"] == "latents" for run in self.history)
+        if self.config.stage == "latents" and answered and not self.config.fillers:
             start_latents(self.net, self.config.loudness)
 
     def record(self) -> None:
@@ -599,7 +704,9 @@ class Trainer:
     # One step.
 
     def autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=not self.config.fp32)
+        """bfloat16 where the hardware has it: a CPU that emulates it would need several times float32's time."""
+        native = self.device.type != "cpu" or sr.has_bfloat16()
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=native and not self.config.fp32)
 
     def answer(self, code: Tensor, z: Tensor | None, up: Tensor, lr: Tensor | None) -> Tensor:
         """The picture of z (None: zero), back-projected once where lr is given, as at inference."""
@@ -638,8 +745,8 @@ class Trainer:
         with torch.set_grad_enabled(moving), self.autocast():
             features = self.net.features(up)
             code = self.net.input_code(features)
-        if c.stage == "answer":
-            y = self.answer(code, None, up, None)
+        if c.stage == "answer":  # after a latents stage it is back-projected, as at inference and in that stage
+            y = self.answer(code, None, up, None if self.silent else sr.bicubic(hr, c.scale, up=False))
             return {"answer": l1(y)} | self.perceptual(y, hr)
         code = code.float()
         if c.encoder:
@@ -681,6 +788,18 @@ class Trainer:
         """Share of the peak: a short rise, a plateau, and a straight fall to zero over the last part."""
         c = self.config
         return min(1.0, (self.step + 1) / c.warmup, (c.steps - self.step) / max(1.0, c.decay * c.steps))
+
+    @torch.no_grad()
+    def self_ensemble(self, up: Tensor, hr: Tensor) -> Tensor:
+        """The mean answer over flips and rotations of patches, each (B, 3, 128, 128), back-projected."""
+        up, hr = (t.to(self.device, memory_format=torch.channels_last) for t in (up, hr))
+        lr, total = sr.bicubic(hr, self.config.scale, up=False), torch.zeros_like(hr)
+        for k in range(8):
+            turned = sr.turn(up, k)
+            with self.autocast():
+                code = self.net.input_code(self.net.features(turned))
+            total += sr.unturn(self.answer(code.float(), None, turned, sr.turn(lr, k)), k)
+        return total / 8
 
     def train_step(self, up: Tensor, hr: Tensor) -> dict[str, float]:
         up, hr = (t.to(self.device, memory_format=torch.channels_last) for t in (up, hr))
@@ -774,6 +893,11 @@ def train(config: Config) -> Trainer:
     held_out = held_out_patches(photographs, config.scale)
     share = (trainer.process, trainer.processes)
     patches = Patches(kept, config.scale, config.batch, config.candidates, config.seed, share)
+    if config.ensemble:
+        teacher = Trainer(config) if trainer.step else trainer  # as it was before any step
+        patches = Taught(
+            patches, config.pool, teacher.self_ensemble, config.ensemble, trainer.run / "taught.safetensors"
+        )
     if trainer.vgg:
         trainer.vgg.calibrate(*(t.to(trainer.device) for t in held_out))
     log, sums, begin = trainer.run / "log.csv", Counter(), time.time() - trainer.seconds
@@ -875,14 +999,22 @@ def export(run: str | Path, name: str, folder: Path = sr.WEIGHTS, base: str = ""
 
 
 def curve(run: Path) -> Iterator[dict[str, str]]:
-    """The rows of log.csv of a run and, before them, of those that it started from, with their stage."""
+    """The rows of log.csv of a run and, before them, of those that it started from, with their stage.
+
+    A run that started from a weights file goes on from the ``curves`` beside that file.
+    """
     record = read_record(run)
     if not record:
         return
     if record.get("initial"):
-        for folder in (Path(record["initial"]), run.parent / record["initial"]):
-            if (folder / "config.json").is_file():
-                yield from curve(folder)
+        for source in (Path(record["initial"]), run.parent / record["initial"]):
+            if (source / "config.json").is_file():
+                yield from curve(source)
+                break
+            shipped = source.parent / "curves" / f"{source.stem.removeprefix('SR_VAE_')}.csv"  # `export` wrote it
+            if source.is_file() and shipped.is_file():
+                with shipped.open(newline="") as f:
+                    yield from csv.DictReader(f)
                 break
     with (run / "log.csv").open(newline="") as f:
         for row in csv.DictReader(f):

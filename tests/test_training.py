@@ -82,6 +82,45 @@ def test_start_gives_each_latent_its_place():
         assert rest.max() < 0.1 < 2.5 < maps[i].max()
 
 
+@pytest.mark.parametrize("shape", [(64, 288), (288, 64)])
+def test_muon_is_torchs_in_other_arithmetic(shape):
+    """Three steps of both from the same start; torch's Newton-Schulz runs in bfloat16, which has 8 bits."""
+    torch.manual_seed(0)
+    mine, theirs = (torch.nn.Parameter(torch.ones(shape)) for _ in range(2))
+    optimisers = [
+        training.Muon([mine], 1e-2),
+        torch.optim.Muon([theirs], 1e-2, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
+    ]
+    for _ in range(3):
+        mine.grad = torch.randn(shape)
+        theirs.grad = mine.grad.clone()
+        for optimiser in optimisers:
+            optimiser.step()
+    assert (mine - theirs).norm() < 0.02 * (theirs - 1).norm()
+    assert torch.linalg.svdvals(training.Muon.orthogonal(torch.randn(shape))).sub(1).abs().max() < 0.35
+
+
+def test_patches_with_the_self_ensembles_answer(photograph_folder, tmp_path):
+    """Targets lie between original and teacher, turn with their input, and are not made again."""
+    pairs = training.load_photographs(photograph_folder, 4)
+    patches = training.Patches(pairs, 4, batch=2, candidates=1, seed=3)
+    file = tmp_path / "taught.safetensors"
+    pool = training.Patches(pairs, 4, batch=6, candidates=1, seed=3)(0)
+    taught = training.Taught(patches, 6, lambda up, hr: hr * 0 + up, 0.75, file)
+    for up, target in zip(*taught(4), strict=True):
+        same = [
+            (sr.turn(a[None], k), sr.turn(b[None], k))
+            for a, b in zip(*pool, strict=True)
+            for k in range(8)
+            if torch.equal(sr.turn(a[None], k)[0], up)
+        ]
+        assert same
+        assert any(torch.allclose((0.75 * a + 0.25 * b)[0], target, atol=1e-6) for a, b in same)
+    again = training.Taught(patches, 6, None, 0.75, file)  # whoever asked this teacher would fail
+    assert all(torch.equal(a, b) for a, b in zip(taught(7), again(7), strict=True))
+    assert not torch.equal(taught(7)[0], taught(8)[0])
+
+
 def command(photograph_folder, run, *more):
     fixed = ["--batch", "1", "--validate", "3", "--checkpoint", "2", "--warmup", "1", "--threads", "1"]
     fixed += ["--fp32", "--device", "cpu", "--features", "none", "--vgg", "none"]
@@ -161,6 +200,29 @@ def test_export_ships_the_averaged_weights_with_a_card(answer_run, tmp_path):
         training.export(answer_run, "8x-D", tmp_path)
 
 
+def test_a_run_from_a_weights_file_learns_from_its_self_ensemble(photograph_folder, answer_run, tmp_path):
+    """It knows how the file came about, and neither the latents nor what they meet at z = 0 are disturbed."""
+    more = ("--stage", "latents", "--initial", str(answer_run), "--steps", "1")
+    subprocess.run(command(photograph_folder, tmp_path / "latents", *more), check=True, capture_output=True)
+    file = training.export(tmp_path / "latents", "4x-D", tmp_path / "weights")
+    more = ("--initial", str(file), "--ensemble", "0.8", "--pool", "2", "--steps", "2")
+    subprocess.run(command(photograph_folder, tmp_path / "run", *more), check=True, capture_output=True)
+    record = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert [run["stage"] for run in record["history"]] == ["answer", "latents", "answer"]
+    assert "--ensemble 0.8" in record["history"][-1]["command"]
+    path = training.export(tmp_path / "run", "4x-D", tmp_path / "again")
+    before, after = sr.load_model(file), sr.load_model(path)
+    for name in ("ip4", "ip6", "generator1", "decoder1"):
+        assert torch.equal(before.get_submodule(name).weight, after.get_submodule(name).weight), name
+    assert not torch.equal(before.feat2_1.weight, after.feat2_1.weight)
+    curves = (tmp_path / "again" / "curves" / "4x-D.csv").read_text().splitlines()
+    assert [row.split(",")[0] for row in curves[1:]] == ["answer", "answer", "latents", "run"]
+    trainer = training.Trainer(
+        training.Config(run=str(tmp_path / "run"), stage="latents", initial=str(tmp_path / "run"), features="none")
+    )
+    assert torch.equal(trainer.net.ip4.weight, after.ip4.weight), "trained latents must not start anew"
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -172,6 +234,9 @@ def test_export_ships_the_averaged_weights_with_a_card(answer_run, tmp_path):
         ({"variant": "Q"}, "variant must be one of D, P"),
         ({"latents": "posterior"}, "latents must be one of prior, sample, release"),
         ({"train": "half"}, "train must be one of convolutions, latents, decoder, all"),
+        ({"ensemble": 0.5}, "--initial naming the teacher"),
+        ({"ensemble": 1.5, "initial": "x"}, "a share up to 1"),
+        ({"ensemble": 0.5, "initial": "x", "pool": 4, "batch": 8}, "a pool of 4 patches does not fill a batch of 8"),
     ],
 )
 def test_settings_that_cannot_be_meant(options, message):
