@@ -868,8 +868,8 @@ def _enlarged(lr: Tensor, scale: int, eight_bit: bool) -> Tensor:
     return bicubic(lr, scale, up=True, peak=255 if eight_bit else None).clamp(0, 1)
 
 
-def _consistent(y: Tensor, lr: Tensor, scale: int) -> Tensor:
-    """Back-project: add what the downscaled answer lacks of the LR image, a few times over."""
+def consistent(y: Tensor, lr: Tensor, scale: int) -> Tensor:
+    """Back-project (B, 3, s*H, s*W): add what the downscaled answer lacks of LR, (B, 3, H, W), a few times over."""
     for _ in range(CONSISTENCY_STEPS):
         y = y + bicubic(lr - bicubic(y, scale, up=False), scale, up=True)
     return y
@@ -885,6 +885,11 @@ class Sampler:
         self_ensemble: average over the 8 flips and rotations (8 times the time).
         cache: keep the encoded image, 64 numbers for each LR pixel and three for each of the answer; False encodes each
             block anew when it is decoded, in memory that does not grow with the image.
+
+    Attributes, for each turn of the self-ensemble where they are lists:
+        pixels: the LR image, (1, 3, H, W) float32 in [0, 1].
+        fields: its :class:`LatentField`.
+        codes: the encoded image (1, 64, H, W) and the enlarged LR (1, 3, s*H, s*W), turned back; none without a cache.
 
     Raises:
         TypeError, ValueError: when lr is no image (see :func:`check_image`).
@@ -902,24 +907,24 @@ class Sampler:
     ) -> None:
         self.model, self.lr, self.consistency = model, check_image(lr, "lr"), consistency
         self.rect = (0, 0, *lr.shape[:2])
-        self._lr = _rgb_tensor(lr).to(next(model.parameters()).device)  # (1, 3, h, w)
+        self.pixels = _rgb_tensor(lr).to(next(model.parameters()).device)  # (1, 3, h, w)
         self._turns = range(8 if self_ensemble else 1)
-        self._fields = [LatentField(model, turn(self._lr, k), lr.dtype == np.uint8) for k in self._turns]
-        self._codes: list[tuple[Tensor, Tensor]] = []
+        self.fields = [LatentField(model, turn(self.pixels, k), lr.dtype == np.uint8) for k in self._turns]
+        self.codes: list[tuple[Tensor, Tensor]] = []
         if cache:
             for k in self._turns:
-                turned = turn(self._lr, k)
+                turned = turn(self.pixels, k)
                 code = turned.new_empty(1, 64, *turned.shape[-2:])
                 for y, x, h, w in _blocks((0, 0, *turned.shape[-2:]), model.scale):
                     top, left, height, width = _with_halo((y, x, h, w), turned.shape[-2:])
                     one, _ = self._encode(turned[..., top : top + height, left : left + width])
                     code[..., y : y + h, x : x + w] = one[..., y - top : y - top + h, x - left : x - left + w]
-                self._codes.append((unturn(code, k), self._enlarge(self._lr)))
+                self.codes.append((unturn(code, k), self._enlarge(self.pixels)))
 
     @property
     def tiles(self) -> int:
         """How many 128x128 tiles, each with 1,024 latents of its own, cover the image."""
-        return self._fields[0].tiles
+        return self.fields[0].tiles
 
     @torch.inference_mode()
     def __call__(
@@ -959,7 +964,7 @@ class Sampler:
 
     @property
     def _halo(self) -> int:
-        return DECODER_HALO if self._codes else HALO
+        return DECODER_HALO if self.codes else HALO
 
     def _maps(self, seed: int, temperature: float, eps: Tensor | None, rect: Rect | None = None) -> list[Tensor]:
         """The image's latent map, or what a part of it needs, for each turn, turned back, (1, C, h, w)."""
@@ -969,10 +974,10 @@ class Sampler:
         seen = None
         if rect is not None:
             top, left, height, width = _with_halo(rect, self.rect[2:], self._halo)
-            seen = self._lr.new_zeros(1, 1, *self.rect[2:])
+            seen = self.pixels.new_zeros(1, 1, *self.rect[2:])
             seen[..., top : top + height, left : left + width] = 1
         generator, maps = _generator(seed, temperature), []
-        for k, field in zip(self._turns, self._fields, strict=True):
+        for k, field in zip(self._turns, self.fields, strict=True):
             draw = noise(generator, field.tiles) if eps is None else eps
             z = field.z(draw, temperature) if temperature else None
             maps.append(unturn(field.map(z, None if seen is None else turn(seen, k)), k))
@@ -982,13 +987,13 @@ class Sampler:
         """One rectangle of the answer, (1, 3, s*h, s*w), computed with a halo that is thrown away."""
         s = self.model.scale
         (y, x, h, w), (top, left, height, width) = block, _with_halo(block, self.rect[2:], self._halo)
-        lr = self._lr[..., top : top + height, left : left + width]
+        lr = self.pixels[..., top : top + height, left : left + width]
         answer = torch.zeros(())
         for k, latent_map in zip(self._turns, maps, strict=True):
-            if self._codes:
-                code = turn(self._codes[k][0][..., top : top + height, left : left + width], k)
+            if self.codes:
+                code = turn(self.codes[k][0][..., top : top + height, left : left + width], k)
                 rows, cols = slice(top * s, (top + height) * s), slice(left * s, (left + width) * s)
-                up = turn(self._codes[k][1][..., rows, cols], k)
+                up = turn(self.codes[k][1][..., rows, cols], k)
             else:
                 code, up = self._encode(turn(lr, k))
             latent_map = turn(latent_map[..., top : top + height, left : left + width], k)
@@ -997,7 +1002,7 @@ class Sampler:
             answer = answer + unturn(one, k) / len(maps)
             bar.update()
         if self.consistency:
-            answer = _consistent(answer, lr, s)
+            answer = consistent(answer, lr, s)
         y, x = (y - top) * s, (x - left) * s
         return answer[..., y : y + h * s, x : x + w * s]
 
@@ -1166,7 +1171,7 @@ def super_resolve(
         turns = 8 if self_ensemble else 1
         answer = _release_answer(model, check_image(lr, "lr"), temperature, seed, turns, progress)
         if consistency:
-            answer = _consistent(answer, _rgb_tensor(lr).to(answer.device), model.scale)
+            answer = consistent(answer, _rgb_tensor(lr).to(answer.device), model.scale)
         rect = (0, 0, *lr.shape[:2])
         return _assemble(lr, model.scale, rect, [(rect, answer)], as_float, out)
 

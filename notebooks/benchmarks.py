@@ -119,6 +119,12 @@ def load_image(dataset: str, name: str) -> np.ndarray:
     return sr.read_image(next(p for p in sorted(folder.glob(f"{name}.*")) if p.suffix.lower() in SUFFIXES))[..., :3]
 
 
+def pair(dataset: str, name: str, scale: int) -> tuple[np.ndarray, np.ndarray]:
+    """An original of any set, cut to a multiple of the scale, and its LR image, each (H, W, 3)."""
+    hr = sr.crop_to_multiple(load_image(dataset, name), scale)
+    return hr, sr.downscale(hr, scale)
+
+
 def fetch(dataset: str, progress: bool = True) -> None:
     """Make sure that every image of a set is at hand, downloading what is not.
 
@@ -310,8 +316,7 @@ def enlarge_set(model: sr.SRVAE, dataset: str = "bundled", **options: object) ->
     rows: list[dict[str, float | str]] = []
     scale = model.scale
     for name in image_names(dataset):
-        hr = sr.crop_to_multiple(load_image(dataset, name), scale)
-        lr = sr.downscale(hr, scale)
+        hr, lr = pair(dataset, name, scale)
         start = time.perf_counter()
         answer = sr.super_resolve(lr, model, **options)
         seconds, up = time.perf_counter() - start, sr.enlarge(lr, scale)
@@ -507,9 +512,7 @@ def _rows(group: list[Job], partial: Path, bar: tqdm) -> Iterator[tuple[Job, Row
     kept = [] if job.peer else read_csv(partial)
     found: dict[Job, list[Row]] = {job: [] for job in group}
     for name in image_names(job.dataset):
-        image = load_image(job.dataset, name)
-        hr = sr.crop_to_multiple(image, job.scale)
-        lr = sr.downscale(hr, job.scale)
+        hr, lr = pair(job.dataset, name, job.scale)
         answers_of = Answers(model, lr) if model else None
         for job in group:
             bar.set_description(f"{job.method} {job.scale}x, {job.dataset}, {job.settings}")
@@ -527,7 +530,7 @@ def _rows(group: list[Job], partial: Path, bar: tqdm) -> Iterator[tuple[Job, Row
                 row = {k: str(v) for k, v in (head | {"megapixels": hr[..., 0].size / 1e6} | values).items()}
                 write_csv(partial, [*read_csv(partial), row], (*KEY, "version", "image", "megapixels", *SCORES))
             found[job].append(row)
-            bar.update(image[..., 0].size * work(job.settings))
+            bar.update(hr[..., 0].size * work(job.settings))
     for job, rows in found.items():
         yield job, dict.fromkeys(COLUMNS, "") | job.head | {"images": str(len(rows))} | _means(rows)
 

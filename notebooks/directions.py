@@ -52,7 +52,7 @@ def windows(view: sr.Sampler) -> list[Window]:
 
     Only tiles that lie in the image whole are taken, unless the image is smaller than a tile.
     """
-    field, lr = view._fields[0], view._lr
+    field, lr = view.fields[0], view.pixels
     edges = [min(field.tile * 3 // 8, n) for n in field.size]
     detail = {}
     for tile in range(field.tiles):
@@ -90,13 +90,13 @@ def find(view: sr.Sampler, count: int = COUNT, *, iterations: int = ITERATIONS) 
     Raises:
         ValueError: the sampler has no cache or more than one turn, or count is out of range.
     """
-    if len(view._codes) != 1:
+    if len(view.codes) != 1:
         raise ValueError("directions need a Sampler with its cache and without self-ensemble")
     if not 1 <= count <= sr.LATENTS - SPARE:
         raise ValueError(f"count must be 1 to {sr.LATENTS - SPARE}, not {count!r}")
     picture = partial(_picture, view.model, *_reduced(view), view.consistency)
     # all vectors at once as a batch, which is quicker than vmap
-    origin = torch.zeros(count + SPARE, sr.LATENTS, device=view._lr.device)
+    origin = torch.zeros(count + SPARE, sr.LATENTS, device=view.pixels.device)
     flat, pull = torch.func.vjp(picture, origin)
     push = lambda vectors: torch.func.jvp(picture, (origin,), (vectors,))[1]  # noqa: E731
     start = torch.randn(origin.T.shape, generator=torch.Generator().manual_seed(0)).to(origin)
@@ -112,7 +112,7 @@ def find(view: sr.Sampler, count: int = COUNT, *, iterations: int = ITERATIONS) 
 
 def _reduced(view: sr.Sampler) -> tuple[Tensor, ...]:
     """What the decoder reads in the windows: LR, code, enlarged LR, g, noise and the tiles' windows as masks."""
-    s, field, (code, up) = view.model.scale, view._fields[0], view._codes[0]
+    s, field, (code, up) = view.model.scale, view.fields[0], view.codes[0]
     parts = windows(view)
     cut = lambda x: torch.cat([x[(..., *w.outer)] for w in parts])  # noqa: E731
     large = [tuple(slice(i.start * s, i.stop * s) for i in w.outer) for w in parts]
@@ -121,7 +121,7 @@ def _reduced(view: sr.Sampler) -> tuple[Tensor, ...]:
     # clones, because what was made in inference mode cannot be differentiated
     return (
         [w.inner for w in parts],
-        cut(view._lr).clone(),
+        cut(view.pixels).clone(),
         cut(code).clone(),
         torch.cat([up[(..., *i)] for i in large]).clone(),
         field.g[tiles].clone(),
@@ -147,7 +147,7 @@ def _picture(
     maps = torch.cat([m[(..., *i)] for m, i in zip(maps, inner, strict=True)])
     lr, code, up = (x.repeat_interleave(n, 0) for x in (lr, code, up))
     answer = model.reconstruct(code, maps, up)
-    answer = sr._consistent(answer, lr, model.scale) if consistency else answer
+    answer = sr.consistent(answer, lr, model.scale) if consistency else answer
     return answer.unflatten(0, (-1, n)).transpose(0, 1).flatten(1)
 
 

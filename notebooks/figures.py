@@ -423,8 +423,7 @@ def compare(scale: int, images: str = "bundled", peers: dict[str, str] | None = 
     whole = {n: f for n, f in (peers or {}).items() if all(Path(f, s.dataset, f"x{scale}").is_dir() for s in scenes)}
     found = []
     for scene in scenes:
-        hr = sr.crop_to_multiple(benchmarks.load_image(scene.dataset, scene.image), scale)
-        lr = sr.downscale(hr, scale)
+        hr, lr = benchmarks.pair(scene.dataset, scene.image, scale)
         window = slice(scene.top, scene.top + scene.edge), slice(scene.left, scene.left + scene.edge)
         region = (scene.top // scale, scene.left // scale, scene.edge // scale, scene.edge // scale)
         crops = {"Bicubic": sr.enlarge(lr, scale)[window]}

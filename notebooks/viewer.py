@@ -19,13 +19,12 @@ import asyncio
 import base64
 import hashlib
 import html
+import io
 import json
 import random
-import struct
 import sys
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
@@ -34,8 +33,10 @@ from pathlib import Path
 import cv2
 import ipywidgets as widgets
 import numpy as np
+import PIL.Image
 from IPython.display import Image, Javascript, display
 from ipywidgets import Layout
+from PIL.PngImagePlugin import PngInfo
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the core, where it is not installed
 import benchmarks
@@ -51,7 +52,7 @@ SEEDS = 999
 UPLOAD_LIMIT = 256  # LR samples a side; larger uploads are cut to their middle to keep sliding live
 ORIGINAL_LIMIT = 1024  # pixels a side of originals from a folder or uploaded, likewise
 GALLERY = 9
-KEYWORD = b"srvae"  # of the PNG text chunk with the settings
+KEYWORD = "srvae"  # of the PNG text chunk with the settings
 
 load_model = cache(sr.load_model)  # another image needs no second reading of 20 to 40 MB
 
@@ -136,9 +137,11 @@ def shipped(scale: int) -> list[str]:
 
 
 def with_text(png: bytes, text: str) -> bytes:
-    """A PNG file with an ASCII text chunk after its header."""
-    chunk = b"tEXt" + KEYWORD + b"\0" + text.encode("ascii")
-    return png[:33] + struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk)) + png[33:]
+    """A PNG file with a text chunk."""
+    about, target = PngInfo(), io.BytesIO()
+    about.add_text(KEYWORD, text)
+    PIL.Image.open(io.BytesIO(png)).save(target, "png", pnginfo=about, compress_level=1)
+    return target.getvalue()
 
 
 def text_of(png: bytes) -> str:
@@ -147,14 +150,11 @@ def text_of(png: bytes) -> str:
     Raises:
         ValueError: no PNG, or one without it.
     """
-    position = 8
-    while png[:8] == b"\x89PNG\r\n\x1a\n" and position + 8 <= len(png):
-        length, kind = struct.unpack(">I4s", png[position : position + 8])
-        body = png[position + 8 : position + 8 + length]
-        if kind == b"tEXt" and body.startswith(KEYWORD + b"\0"):
-            return body[len(KEYWORD) + 1 :].decode("ascii")
-        position += length + 12
-    raise ValueError("this is no PNG that the view saved: it holds no settings")
+    try:
+        with PIL.Image.open(io.BytesIO(png), formats=["png"]) as image:
+            return image.text[KEYWORD]
+    except (OSError, SyntaxError, KeyError) as error:
+        raise ValueError("this is no PNG that the view saved: it holds no settings") from error
 
 
 # ---------------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ def test_a_direction_moves_the_picture_more_than_noise_of_the_same_length(view):
 def test_windows_lie_inside_their_tiles_and_the_image(random_model, size):
     lr = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
     view = sr.Sampler(random_model(4), lr)
-    field, parts = view._fields[0], directions.windows(view)
+    field, parts = view.fields[0], directions.windows(view)
     assert len(parts) == 4
     assert len({tuple(s.stop - s.start for s in w.inner) for w in parts}) == 1, "one shape"
     for w in parts:

@@ -113,7 +113,7 @@ def step_at_borders(field: np.ndarray, borders: list[int], scale: int) -> float:
 
 def tile_borders(sampler: sr.Sampler) -> list[int]:
     """Columns of the answer where a tile begins or ends."""
-    field, s = sampler._fields[0], sampler.model.scale
+    field, s = sampler.fields[0], sampler.model.scale
     starts = [i * field.step for i in range(field.grid[1])]
     return [s * c for c in {*starts[1:], *(c + field.tile for c in starts[:-1])}]
 
@@ -139,7 +139,7 @@ def test_no_seam_in_the_shipped_models_answers(shipped, photographs, name):
     strips = [p[100:196, :416] for p in photographs.values()]
     lr = sr.downscale(np.concatenate(strips), s)  # many rows, so that chance averages out
     at = sr.Sampler(model, lr)
-    shift = at._fields[0].step // 2  # moves every border to where none was
+    shift = at.fields[0].step // 2  # moves every border to where none was
     beside = sr.Sampler(model, lr[:, shift:].copy())
     borders = np.array([b for b in tile_borders(at) if 128 <= b <= 320])
     assert len(borders) >= 3
@@ -312,7 +312,7 @@ def test_one_tile_is_the_network(random_model):
     assert len(eps) == 1
     up = sr.to_tensor(sr.enlarge(lr, 4))
     with torch.inference_mode():
-        g = sampler._fields[0].g
+        g = sampler.fields[0].g
         wanted = model(up, 3 * 0.1 * g * eps)[0].permute(1, 2, 0).numpy()
     np.testing.assert_allclose(sampler(2, 3.0, as_float=True), wanted, atol=1e-4)
     torch.testing.assert_close(g.square().mean(), torch.tensor(1.0), rtol=1e-3, atol=0)

@@ -305,14 +305,15 @@ def test_load_says_what_is_wrong(view, tmp_path):
         view.apply({"colour": 1})
 
 
-def test_text_chunk_is_read_by_others(tmp_path):
-    """An independent reader: Pillow, which comes with scikit-image."""
-    pil = pytest.importorskip("PIL.Image")
-    text = base64.b64encode(bytes(range(256))).decode()
-    (tmp_path / "t.png").write_bytes(viewer.with_text(viewer.encode(np.zeros((3, 5, 3), np.uint8), "png"), text))
-    with pil.open(tmp_path / "t.png") as image:
-        image.load()
-        assert image.text == {"srvae": text}
+def test_text_goes_along_with_the_picture():
+    frame = np.random.default_rng(0).integers(0, 256, (3, 5, 3), np.uint8)
+    text = base64.b64encode(bytes(range(256)) * 1000).decode()
+    png = viewer.with_text(viewer.encode(frame, "png"), text)
+    assert viewer.text_of(png) == text
+    assert np.array_equal(sr.read_image(png), frame)
+    for other in (viewer.encode(frame, "png"), viewer.encode(frame, "jpeg"), png[:40], b""):
+        with pytest.raises(ValueError, match="holds no settings"):
+            viewer.text_of(other)
 
 
 def test_models_of_the_scale_come_first(view):
