@@ -473,7 +473,7 @@ def evaluate(
     old = [r for r in read_csv(results) if versions.get((r["method"], r["scale"]), r["version"]) == r["version"]]
     done = {tuple(r[k] for k in KEY): r for r in old}
     todo = [j for j in wanted if not _is_done(done.get(j.key), j)]
-    total = sum(pixels(j.dataset) * work(j.settings) for j in todo)
+    total = sum(pixels(j.dataset, j.scale) * work(j.settings) for j in todo)
     partial = results.with_suffix(".partial.csv")
     layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
     with tqdm(total=total, disable=not progress, bar_format=layout) as bar:
@@ -498,9 +498,10 @@ def _is_done(row: Row | None, job: Job) -> bool:
 
 
 @cache
-def pixels(dataset: str) -> int:
-    """The size of a set."""
-    return sum(load_image(dataset, name)[..., 0].size for name in image_names(dataset))
+def pixels(dataset: str, scale: int) -> int:
+    """The size of a set, its images cut to a multiple of the scale."""
+    sides = (load_image(dataset, name).shape[:2] for name in image_names(dataset))
+    return sum((h - h % scale) * (w - w % scale) for h, w in sides)
 
 
 def _rows(group: list[Job], partial: Path, bar: tqdm) -> Iterator[tuple[Job, Row]]:

@@ -5,7 +5,7 @@ Two stages, each a run of its own, for D; one more for P, which keeps D's layers
     python notebooks/training.py --data PHOTOGRAPHS --scale 4 --stage answer --run runs/4x-answer
     python notebooks/training.py --data PHOTOGRAPHS --scale 4 --stage latents --initial runs/4x-answer --run runs/4x
     python notebooks/training.py --data PHOTOGRAPHS --scale 4 --variant P --stage latents --train decoder \\
-        --temperature 0.25 --initial runs/4x --run runs/4x-P
+        --temperature 0.2 --initial runs/4x --run runs/4x-P
     python notebooks/training.py --run runs/4x --export 4x-D
     python notebooks/training.py --run runs/4x-P --export 4x-P --base 4x-D
 
@@ -40,6 +40,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -617,7 +618,7 @@ class Trainer:
             self.optimisers.append(Muon(flat, c.lr))
         for group in (g for o in self.optimisers for g in o.param_groups):
             group["peak"] = group["lr"]
-        self.step, self.seconds = 0, 0.0
+        self.step, self.seconds, self.noise_factor = 0, 0.0, 1.0
         self.run = Path(c.run)
 
     # Checkpoints: safetensors only, so nothing is ever unpickled.
@@ -683,6 +684,8 @@ class Trainer:
             "features": Path(self.config.features).stem if self.scored and self.distances.weights else "",
             "vgg": self.vgg.description if self.vgg else "",
         }
+        if self.noise_factor != 1:
+            now["noise_factor"] = round(self.noise_factor, 3)
         sources: list[dict] = []
         if (Path(self.config.data) / "sources.csv").is_file():
             with (Path(self.config.data) / "sources.csv").open(newline="") as f:
@@ -822,6 +825,41 @@ class Trainer:
         self.step += 1
         return {k: float(v.detach()) for k, v in terms.items()}
 
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """The averaged weights in the place of the latest."""
+        mine = {k: p.clone() for k, p in self.parameters.items()}
+        for k, p in self.parameters.items():
+            p.copy_(self.average[k])
+        try:
+            yield
+        finally:
+            for k, p in self.parameters.items():
+                p.copy_(mine[k])
+
+    @torch.no_grad()
+    def calibrate_noise(self, up: Tensor, hr: Tensor) -> float:
+        """Scale ip4's weights so that prior samples of patches, each (B, 3, 128, 128), have the least energy score.
+
+        Convolutions that learn the answer alone come to make less of z. One factor makes up for it, and z = 0 stays
+        as it is. Returns the factor.
+        """
+        up, hr = (t.to(self.device, memory_format=torch.channels_last) for t in (up, hr))
+        lr = sr.bicubic(hr, self.config.scale, up=False)
+        with self.averaged_weights():
+            with self.autocast():
+                code = self.net.input_code(self.net.features(up))
+            zero, g = self.answer(code.float(), None, up, lr), self.net.generator(up)
+
+            def score(factor: float) -> float:
+                z = [factor * sr.PRIOR_SD * g * sr.noise(seed, len(up)).to(self.device) for seed in range(2)]
+                samples = [self.answer(code.float(), t, up, lr) for t in z]
+                return float(energy_score(self.distances, *samples, hr, zero))
+
+            factor = min((2 ** (i / 4) for i in range(-2, 11)), key=score)
+        self.net.ip4.weight.mul_(factor)  # not g: it is normalised
+        return factor
+
     @torch.no_grad()
     def judge(self, up: Tensor, hr: Tensor, draws: dict[str, float], consistency: bool = True) -> dict[str, float]:
         """Figures of the averaged weights on patches, each (B, 3, 128, 128).
@@ -836,28 +874,24 @@ class Trainer:
             (spread) and their diversity, by the draw's name; with an encoder also the KL in nats per patch and the
             number of latents that carry more than 0.01 nats.
         """
-        mine = {k: p.clone() for k, p in self.parameters.items()}
-        for k, p in self.parameters.items():
-            p.copy_(self.average[k])
         pictures: dict[str, list[list[Tensor]]] = {name: [] for name in draws}
         kls = []
-        for u, h in zip(up.to(self.device).split(8), hr.to(self.device).split(8), strict=True):
-            u = u.contiguous(memory_format=torch.channels_last)
-            with self.autocast():
-                features = self.net.features(u)
-                code = self.net.input_code(features).float()
-                if self.config.encoder:
-                    mu, logsd = self.net.encode_features(features, self.net.features(h))
-                    kls.append(kl_divergence(mu.float(), logsd.float()))
-            lr = sr.bicubic(h, self.config.scale, up=False) if consistency else None
-            for name, spread in draws.items():
-                z = [None]
-                if spread:
-                    g = self.net.generator(u)
-                    z = [spread * g * sr.noise(seed, len(u)).to(self.device) for seed in range(6)]
-                pictures[name].append([self.answer(code, t, u, lr).cpu() for t in z])
-        for k, p in self.parameters.items():
-            p.copy_(mine[k])
+        with self.averaged_weights():
+            for u, h in zip(up.to(self.device).split(8), hr.to(self.device).split(8), strict=True):
+                u = u.contiguous(memory_format=torch.channels_last)
+                with self.autocast():
+                    features = self.net.features(u)
+                    code = self.net.input_code(features).float()
+                    if self.config.encoder:
+                        mu, logsd = self.net.encode_features(features, self.net.features(h))
+                        kls.append(kl_divergence(mu.float(), logsd.float()))
+                lr = sr.bicubic(h, self.config.scale, up=False) if consistency else None
+                for name, spread in draws.items():
+                    z = [None]
+                    if spread:
+                        g = self.net.generator(u)
+                        z = [spread * g * sr.noise(seed, len(u)).to(self.device) for seed in range(6)]
+                    pictures[name].append([self.answer(code, t, u, lr).cpu() for t in z])
         images = lambda t: [x.permute(1, 2, 0).numpy() for x in t]  # noqa: E731
         originals, border = images(hr), self.config.scale
         psnr = lambda t: float(np.mean([sr.psnr_y(a, b, border) for a, b in zip(images(t), originals, strict=True)]))  # noqa: E731
@@ -875,8 +909,8 @@ class Trainer:
         return {k: round(v, 3) for k, v in found.items()}
 
     def validate(self, up: Tensor, hr: Tensor) -> dict[str, float]:
-        """:meth:`judge` at z = 0 and, in the latents stage, at the prior."""
-        draws = {"": 0.0} | ({"_sample": sr.PRIOR_SD} if self.config.stage == "latents" else {})
+        """:meth:`judge` at z = 0 and, where there are latents, at the prior."""
+        draws = {"": 0.0} | ({} if self.silent else {"_sample": sr.PRIOR_SD})
         return self.judge(up, hr, draws)
 
 
@@ -907,6 +941,9 @@ def train(config: Config) -> Trainer:
         bar.update()
         trainer.seconds = time.time() - begin
         last = trainer.step == config.steps
+        if last and config.ensemble and not trainer.silent:
+            some = Patches(kept, config.scale, min(24, config.pool), candidates=2, seed=config.seed + 1)(0)
+            trainer.noise_factor *= trainer.calibrate_noise(*some)
         if trainer.step % config.validate == 0 or last:
             count = (trainer.step - 1) % config.validate + 1
             row = {"step": trainer.step, "seconds": round(trainer.seconds), "waited": round(patches.waited, 1)}
