@@ -5,7 +5,7 @@ Two stages, each a run of its own, for D; one more for P, which keeps D's layers
     python notebooks/training.py --data PHOTOGRAPHS --scale 4 --stage answer --run runs/4x-answer
     python notebooks/training.py --data PHOTOGRAPHS --scale 4 --stage latents --initial runs/4x-answer --run runs/4x
     python notebooks/training.py --data PHOTOGRAPHS --scale 4 --variant P --stage latents --train decoder \\
-        --temperature 0.2 --initial runs/4x --run runs/4x-P
+        --temperature 0.25 --initial runs/4x --run runs/4x-P
     python notebooks/training.py --run runs/4x --export 4x-D
     python notebooks/training.py --run runs/4x-P --export 4x-P --base 4x-D
 
@@ -1035,6 +1035,29 @@ def export(run: str | Path, name: str, folder: Path = sr.WEIGHTS, base: str = ""
     return path
 
 
+def reissue(file: str | Path, name: str, folder: Path = sr.WEIGHTS, base: str = "", temperature: float = 0.0) -> Path:
+    """Write a weights file again as SR_VAE_<name>.safetensors, over another base or with another temperature.
+
+    For a P that stays what it was when its D is trained further. What the file says of itself goes along.
+
+    Raises:
+        FileNotFoundError, ValueError: no readable weights file, or no such base.
+    """
+    file, path = Path(file), folder / f"SR_VAE_{name}.safetensors"
+    model = sr.load_model(file)
+    with safe_open(file, "pt") as f:
+        notes = {k: json.loads(v) for k, v in f.metadata().items()}
+    own = {"format", "scale", "residual", "grid_generator", "base", "base_digest"}  # what `save_model` says itself
+    sr.save_model(
+        model,
+        path,
+        base=base,
+        **{k: v for k, v in notes.items() if k not in own} | {"temperature": temperature or model.temperature},
+    )
+    write_card(folder)
+    return path
+
+
 def curve(run: Path) -> Iterator[dict[str, str]]:
     """The rows of log.csv of a run and, before them, of those that it started from, with their stage.
 
@@ -1074,6 +1097,8 @@ def write_card(folder: Path = sr.WEIGHTS) -> None:
         lines += [f"## {file.stem.removeprefix('SR_VAE_')}\n", f"`{file.name}`, {file.stat().st_size / 1e6:.1f} MB.\n"]
         if "base" in notes:
             lines.append(f"What is not in the file is {notes['base']}'s.\n")
+        if notes.get("temperature"):
+            lines.append(f"Answers at temperature {notes['temperature']:g} unless another is asked for.\n")
         if "history" not in notes:
             lines.append("Not written by an export: how it was trained is not on record.\n")
             continue
@@ -1090,6 +1115,8 @@ def write_card(folder: Path = sr.WEIGHTS) -> None:
         if vgg:
             lines += ["", f"The VGG term's features: {', '.join(sorted(vgg))} (Simonyan and Zisserman)."]
         lines += ["", *(f"Note on the {h['stage']} stage: {h['note']}" for h in notes["history"] if "note" in h)]
+        factors = [h["noise_factor"] for h in notes["history"] if "noise_factor" in h]
+        lines += [f"After training, ip4's weights were multiplied by {f:g}: see `calibrate_noise`." for f in factors]
         aside = ("step", "seconds", "waited")
         figures = ", ".join(f"{k} {v}" for k, v in notes["validation"].items() if k not in aside)
         lines += ["", f"On held-out patches of the training photographs: {figures}.", ""]
@@ -1113,11 +1140,16 @@ def main() -> None:
     parser.add_argument(
         "--judge", default="", metavar="FILE", help="do not train: add the run's figures at three draws of z to a CSV"
     )
+    parser.add_argument(
+        "--reissue", default="", metavar="FILE", help="with --export and --base: ship a weights file instead of a run"
+    )
     parser.add_argument("--base", default="", metavar="NAME", help="with --export: leave out what equals this model")
     options = vars(parser.parse_args())
-    name, base, judged = options.pop("export"), options.pop("base"), options.pop("judge")
+    name, base, judged, file = (options.pop(k) for k in ("export", "base", "judge", "reissue"))
     try:
-        if name:
+        if name and file:
+            print(reissue(file, name, base=base, temperature=options["temperature"]))
+        elif name:
             print(export(options["run"], name, base=base))
         elif judged:
             judge_run(options["run"], Path(judged), options["data"])

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -257,9 +258,14 @@ def test_p_is_stored_as_what_differs_from_d(photograph_folder, tmp_path):
     assert "What is not in the file is 4x-D's." in card
     rows = list(csv.DictReader((weights / "curves" / "4x-P.csv").open()))
     assert [r["run"] for r in rows] == ["d", "p"]
+    old = shutil.copytree(weights, tmp_path / "old")
     training.export(p, "4x-D", weights)  # another base
     with pytest.raises(ValueError, match="another 4x-D"):
         sr.load_model(part)
+    training.reissue(old / part.name, "4x-P", weights, base="4x-D", temperature=0.5)
+    assert sr.load_model(part).temperature == 0.5
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), sr.load_model(part).parameters(), strict=True))
+    assert "Answers at temperature 0.5" in (weights / "README.md").read_text()
     whole.unlink()
     with pytest.raises(FileNotFoundError, match="SR_VAE_4x-D"):
         sr.load_model(part)
