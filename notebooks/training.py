@@ -636,8 +636,12 @@ class Trainer:
         if self.process:
             return  # all processes hold the same
         part = self.run / "checkpoint.part"
-        progress = {"step": str(self.step), "seconds": str(self.seconds)}
-        save_file({k: v.detach().cpu().contiguous() for k, v in self.tensors().items()}, part, progress)
+        progress = {"step": self.step, "seconds": self.seconds, "noise_factor": self.noise_factor}
+        save_file(
+            {k: v.detach().cpu().contiguous() for k, v in self.tensors().items()},
+            part,
+            {k: str(v) for k, v in progress.items()},
+        )
         os.replace(part, self.run / "checkpoint.safetensors")
 
     @torch.no_grad()
@@ -653,7 +657,9 @@ class Trainer:
                     p.grad = torch.zeros_like(p)
             optimiser.step()
         with safe_open(file, "pt") as f:
-            self.step, self.seconds = int(f.metadata()["step"]), float(f.metadata()["seconds"])
+            progress = f.metadata()
+            self.step, self.seconds = int(progress["step"]), float(progress["seconds"])
+            self.noise_factor = float(progress["noise_factor"])
             for k, t in self.tensors().items():
                 t.copy_(f.get_tensor(k))
         return True
@@ -928,10 +934,9 @@ def train(config: Config) -> Trainer:
     share = (trainer.process, trainer.processes)
     patches = Patches(kept, config.scale, config.batch, config.candidates, config.seed, share)
     if config.ensemble:
-        teacher = Trainer(config) if trainer.step else trainer  # as it was before any step
-        patches = Taught(
-            patches, config.pool, teacher.self_ensemble, config.ensemble, trainer.run / "taught.safetensors"
-        )
+        file = trainer.run / "taught.safetensors"
+        teacher = trainer if file.is_file() or not trainer.step else Trainer(config)  # as it was before any step
+        patches = Taught(patches, config.pool, teacher.self_ensemble, config.ensemble, file)
     if trainer.vgg:
         trainer.vgg.calibrate(*(t.to(trainer.device) for t in held_out))
     log, sums, begin = trainer.run / "log.csv", Counter(), time.time() - trainer.seconds
@@ -986,7 +991,7 @@ def judge_run(run: str | Path, table: Path, data: str = "") -> None:
         Config(**settings | {"run": str(run), "initial": str(run), "data": data or record["data"], "vgg_weight": 0.0})
     )
     patches = held_out_patches(load_photographs(trainer.config.data, trainer.config.scale), trainer.config.scale)
-    sampled = trainer.config.stage == "latents"
+    sampled = not trainer.silent
     draws = {"": 0.0, "_prior": sr.PRIOR_SD, "_deploy": 1.0} if sampled else {"": 0.0}
     latents = trainer.config.latents if sampled else "none"
     row = {"run": Path(run).name, "scale": trainer.config.scale, "latents": latents, "steps": record["steps"]}

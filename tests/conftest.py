@@ -84,9 +84,9 @@ def random_model():
 
 # Known shortfalls of the shipped weights, reported as xfailed until mended: test -> what falls short.
 SHORTFALLS = {
-    "test_whole_tiling_is_no_worse_than_the_releases[8x-D]": "rocket is 0.072 dB below release tiling, not 0.03",
+    "test_whole_tiling_is_no_worse_than_the_releases[8x-D]": "rocket is 0.052 dB below release tiling, not 0.03",
     "test_whole_tiling_is_no_worse_than_the_releases[8x-P]": "rocket is 0.083 dB below release tiling, not 0.03",
-    "test_consistency[whole-8x-D]": "8x samples overshoot: LR-PSNR 43.6 dB clipped to 8 bit, not 45",
+    "test_any_size[8-size4]": "a flat grey image has spots of 48 grey levels at temperature 0.5, not 40",
 }
 
 
