@@ -507,10 +507,13 @@ def read_history(source: Path) -> list[dict]:
     """The stages that made a run's weights or a weights file; empty where it does not say."""
     if source.is_dir():
         return read_record(source).get("history", [])
-    if source.suffix != ".safetensors":
-        return []
-    with safe_open(source, "pt") as f:
-        return json.loads((f.metadata() or {}).get("history", "[]"))
+    return read_notes(source).get("history", []) if source.suffix == ".safetensors" else []
+
+
+def read_notes(file: Path) -> dict:
+    """What a weights file says of itself."""
+    with safe_open(file, "pt") as f:
+        return {k: json.loads(v) for k, v in (f.metadata() or {}).items()}
 
 
 def write_text(path: Path, text: str) -> None:
@@ -636,12 +639,8 @@ class Trainer:
         if self.process:
             return  # all processes hold the same
         part = self.run / "checkpoint.part"
-        progress = {"step": self.step, "seconds": self.seconds, "noise_factor": self.noise_factor}
-        save_file(
-            {k: v.detach().cpu().contiguous() for k, v in self.tensors().items()},
-            part,
-            {k: str(v) for k, v in progress.items()},
-        )
+        progress = {k: str(getattr(self, k)) for k in ("step", "seconds", "noise_factor")}
+        save_file({k: v.detach().cpu().contiguous() for k, v in self.tensors().items()}, part, progress)
         os.replace(part, self.run / "checkpoint.safetensors")
 
     @torch.no_grad()
@@ -659,7 +658,7 @@ class Trainer:
         with safe_open(file, "pt") as f:
             progress = f.metadata()
             self.step, self.seconds = int(progress["step"]), float(progress["seconds"])
-            self.noise_factor = float(progress["noise_factor"])
+            self.noise_factor = float(progress.get("noise_factor", 1))  # earlier checkpoints have none
             for k, t in self.tensors().items():
                 t.copy_(f.get_tensor(k))
         return True
@@ -716,6 +715,11 @@ class Trainer:
         """bfloat16 where the hardware has it: a CPU that emulates it would need several times float32's time."""
         native = self.device.type != "cpu" or sr.has_bfloat16()
         return torch.autocast(self.device.type, torch.bfloat16, enabled=native and not self.config.fp32)
+
+    def code(self, up: Tensor) -> Tensor:
+        """The LR branch's code of enlarged patches."""
+        with self.autocast():
+            return self.net.input_code(self.net.features(up)).float()
 
     def answer(self, code: Tensor, z: Tensor | None, up: Tensor, lr: Tensor | None) -> Tensor:
         """The picture of z (None: zero), back-projected once where lr is given, as at inference."""
@@ -805,9 +809,7 @@ class Trainer:
         lr, total = sr.bicubic(hr, self.config.scale, up=False), torch.zeros_like(hr)
         for k in range(8):
             turned = sr.turn(up, k)
-            with self.autocast():
-                code = self.net.input_code(self.net.features(turned))
-            total += sr.unturn(self.answer(code.float(), None, turned, sr.turn(lr, k)), k)
+            total += sr.unturn(self.answer(self.code(turned), None, turned, sr.turn(lr, k)), k)
         return total / 8
 
     def train_step(self, up: Tensor, hr: Tensor) -> dict[str, float]:
@@ -853,13 +855,12 @@ class Trainer:
         up, hr = (t.to(self.device, memory_format=torch.channels_last) for t in (up, hr))
         lr = sr.bicubic(hr, self.config.scale, up=False)
         with self.averaged_weights():
-            with self.autocast():
-                code = self.net.input_code(self.net.features(up))
-            zero, g = self.answer(code.float(), None, up, lr), self.net.generator(up)
+            code, g = self.code(up), self.net.generator(up)
+            zero = self.answer(code, None, up, lr)
 
             def score(factor: float) -> float:
                 z = [factor * sr.PRIOR_SD * g * sr.noise(seed, len(up)).to(self.device) for seed in range(2)]
-                samples = [self.answer(code.float(), t, up, lr) for t in z]
+                samples = [self.answer(code, t, up, lr) for t in z]
                 return float(energy_score(self.distances, *samples, hr, zero))
 
             factor = min((2 ** (i / 4) for i in range(-2, 11)), key=score)
@@ -1015,9 +1016,7 @@ def export(run: str | Path, name: str, folder: Path = sr.WEIGHTS, base: str = ""
     """
     run = Path(run)
     config = read_record(run, needed=True)
-    scale, _, variant = name.partition("-")
-    if scale != f"{config['scale']}x" or variant not in LAMBDA:
-        raise ValueError(f"the name must be {config['scale']}x-D or {config['scale']}x-P, not {name!r}")
+    variant = variant_of(name, config["scale"])
     net = sr.SRVAE(config["scale"], grid_generator=True)
     found = averaged(run)
     net.load_state_dict({k: found[k] for k, _ in net.named_parameters()}, strict=False)
@@ -1040,25 +1039,28 @@ def export(run: str | Path, name: str, folder: Path = sr.WEIGHTS, base: str = ""
     return path
 
 
+def variant_of(name: str, scale: int) -> str:
+    """The variant in the name of a model of that scale; a ValueError for any other name."""
+    if name not in (names := {f"{scale}x-{variant}": variant for variant in LAMBDA}):
+        raise ValueError(f"the name must be {' or '.join(names)}, not {name!r}")
+    return names[name]
+
+
 def reissue(file: str | Path, name: str, folder: Path = sr.WEIGHTS, base: str = "", temperature: float = 0.0) -> Path:
     """Write a weights file again as SR_VAE_<name>.safetensors, over another base or with another temperature.
 
-    For a P that stays what it was when its D is trained further. What the file says of itself goes along.
+    For a P that stays what it was when its D is trained further. What the file says of itself goes along; at
+    temperature 0 its own temperature does, too.
 
     Raises:
-        FileNotFoundError, ValueError: no readable weights file, or no such base.
+        FileNotFoundError, ValueError: no readable weights file, no name of its scale, or no such base.
     """
     file, path = Path(file), folder / f"SR_VAE_{name}.safetensors"
     model = sr.load_model(file)
-    with safe_open(file, "pt") as f:
-        notes = {k: json.loads(v) for k, v in f.metadata().items()}
+    variant_of(name, model.scale)
     own = {"format", "scale", "residual", "grid_generator", "base", "base_digest"}  # what `save_model` says itself
-    sr.save_model(
-        model,
-        path,
-        base=base,
-        **{k: v for k, v in notes.items() if k not in own} | {"temperature": temperature or model.temperature},
-    )
+    notes = {k: v for k, v in read_notes(file).items() if k not in own}
+    sr.save_model(model, path, base=base, **notes | {"temperature": temperature or model.temperature})
     write_card(folder)
     return path
 
@@ -1097,8 +1099,7 @@ def write_card(folder: Path = sr.WEIGHTS) -> None:
         "base holds only what differs from it. `curves/` has the validation figures of the runs.\n",
     ]
     for file in sorted(folder.glob("SR_VAE_*.safetensors")):
-        with safe_open(file, "pt") as f:
-            notes = {k: json.loads(v) for k, v in f.metadata().items()}
+        notes = read_notes(file)
         lines += [f"## {file.stem.removeprefix('SR_VAE_')}\n", f"`{file.name}`, {file.stat().st_size / 1e6:.1f} MB.\n"]
         if "base" in notes:
             lines.append(f"What is not in the file is {notes['base']}'s.\n")
@@ -1152,7 +1153,9 @@ def main() -> None:
     options = vars(parser.parse_args())
     name, base, judged, file = (options.pop(k) for k in ("export", "base", "judge", "reissue"))
     try:
-        if name and file:
+        if file and not name:
+            raise ValueError("--reissue needs the model's name: --export NAME")
+        if file:
             print(reissue(file, name, base=base, temperature=options["temperature"]))
         elif name:
             print(export(options["run"], name, base=base))

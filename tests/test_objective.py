@@ -263,6 +263,8 @@ def test_p_is_stored_as_what_differs_from_d(photograph_folder, tmp_path):
     with pytest.raises(ValueError, match="another 4x-D"):
         sr.load_model(part)
     training.reissue(old / part.name, "4x-P", weights, base="4x-D", temperature=0.5)
+    with pytest.raises(ValueError, match="the name must be 4x-D or 4x-P, not '8x-P'"):
+        training.reissue(old / part.name, "8x-P", weights)
     assert sr.load_model(part).temperature == 0.5
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), sr.load_model(part).parameters(), strict=True))
     assert "Answers at temperature 0.5" in (weights / "README.md").read_text()
