@@ -197,7 +197,9 @@ def _step_milliseconds(
         for _ in range(steps):
             one.evaluate(
                 """selector => {
-                     const image = document.querySelector(selector), start = performance.now();
+                     const image = document.querySelector(selector);
+                     let start;  // when the key arrives, not when it is asked for from outside
+                     document.addEventListener("keydown", () => start = performance.now(), {capture: true, once: true});
                      window.shown = new Promise(done => new MutationObserver(async (_, observer) => {
                        observer.disconnect();
                        await image.decode().catch(() => {});

@@ -84,8 +84,6 @@ def random_model():
 
 # Known shortfalls of the shipped weights, reported as xfailed until mended: test -> what falls short.
 SHORTFALLS = {
-    "test_whole_tiling_is_no_worse_than_the_releases[8x-D]": "rocket is 0.052 dB below release tiling, not 0.03",
-    "test_whole_tiling_is_no_worse_than_the_releases[8x-P]": "rocket is 0.083 dB below release tiling, not 0.03",
     "test_any_size[8-size4]": "a flat grey image has spots of 48 grey levels at temperature 0.5, not 40",
 }
 
