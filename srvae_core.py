@@ -766,6 +766,7 @@ def crop_to_multiple(image: np.ndarray, scale: int) -> np.ndarray:
 BLOCK = 1024  # edge of what is computed at once, in pixels of the answer: bounds the memory
 HALO = 16  # LR samples computed around a block and thrown away: all that convolutions see
 DECODER_HALO = 9  # the same where the features are at hand: 7 reach into the decoder, the rest is for back-projection
+DRAFT_HALO = 5  # and for pictures in motion: off by a grey level at their edge, by a few at 8x
 CONSISTENCY_STEPS = 3
 Rect = tuple[int, int, int, int]  # top, left, height, width, in LR samples
 
@@ -946,8 +947,8 @@ class Sampler:
             temperature: multiplies the prior's standard deviation 0.1; 0 is the deterministic answer.
             eps: (tiles, 1024) noise to use in the place of the seed's.
             region: (top, left, height, width) in LR samples, to decode that part alone.
-            draft: for pictures in motion: convolve in bfloat16 where the CPU does so natively, in half the time; the
-                grey levels that this is off by are lost in a JPEG.
+            draft: for pictures in motion: see less around a region, and convolve in bfloat16 where the CPU does so
+                natively, in half the time; the grey levels that this is off by are lost in a JPEG.
             progress: show a bar (tqdm).
             as_float: give float32, neither clipped nor rounded.
             out: an array to write into.
@@ -956,24 +957,21 @@ class Sampler:
             (s*H, s*W[, C]) of the LR image's dtype and channels.
         """
         rect = self.rect if region is None else _checked_region(region, self.rect)
-        maps = self._maps(seed, temperature, eps, None if region is None else rect)
+        halo = HALO if not self.codes else DRAFT_HALO if draft else DECODER_HALO
+        maps = self._maps(seed, temperature, eps, None if region is None else _with_halo(rect, self.rect[2:], halo))
         blocks = list(_blocks(rect, self.model.scale))
         with tqdm(total=len(blocks) * len(maps), disable=not progress, unit="block") as bar:
-            pieces = ((block, self._decode(block, maps, bar, draft)) for block in blocks)
+            pieces = ((block, self._decode(block, maps, bar, halo, draft)) for block in blocks)
             return _assemble(self.lr, self.model.scale, rect, pieces, as_float, out)
 
-    @property
-    def _halo(self) -> int:
-        return DECODER_HALO if self.codes else HALO
-
     def _maps(self, seed: int, temperature: float, eps: Tensor | None, rect: Rect | None = None) -> list[Tensor]:
-        """The image's latent map, or what a part of it needs, for each turn, turned back, (1, C, h, w)."""
+        """The image's latent map, or what is right in a part of it, for each turn, turned back, (1, C, h, w)."""
         shape = (self.tiles, LATENTS)
         if eps is not None and tuple(eps.shape) != shape:
             raise ValueError(f"eps must be of shape {shape} for this image, not {tuple(eps.shape)}")
         seen = None
         if rect is not None:
-            top, left, height, width = _with_halo(rect, self.rect[2:], self._halo)
+            top, left, height, width = rect
             seen = self.pixels.new_zeros(1, 1, *self.rect[2:])
             seen[..., top : top + height, left : left + width] = 1
         generator, maps = _generator(seed, temperature), []
@@ -983,10 +981,10 @@ class Sampler:
             maps.append(unturn(field.map(z, None if seen is None else turn(seen, k)), k))
         return maps
 
-    def _decode(self, block: Rect, maps: list[Tensor], bar: tqdm, draft: bool) -> Tensor:
+    def _decode(self, block: Rect, maps: list[Tensor], bar: tqdm, halo: int, draft: bool) -> Tensor:
         """One rectangle of the answer, (1, 3, s*h, s*w), computed with a halo that is thrown away."""
         s = self.model.scale
-        (y, x, h, w), (top, left, height, width) = block, _with_halo(block, self.rect[2:], self._halo)
+        (y, x, h, w), (top, left, height, width) = block, _with_halo(block, self.rect[2:], halo)
         lr = self.pixels[..., top : top + height, left : left + width]
         answer = torch.zeros(())
         for k, latent_map in zip(self._turns, maps, strict=True):
