@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import csv
 import hashlib
+import math
 import os
 import platform
 import resource
@@ -24,7 +25,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 
 import numpy as np
@@ -585,7 +586,7 @@ def best_values(table: dict[str, dict[str, tuple[str, ...]]]) -> dict[tuple[str,
 
 
 def markdown(published: list[Row], results: list[Row], printed: list[Row]) -> str:
-    """The README's results, as three kinds of tables: :func:`paper_lines`, :func:`sample_lines`, :func:`release_lines`.
+    """The README's results: :func:`paper_lines`, :func:`gap_lines`, :func:`sample_lines` and :func:`release_lines`.
 
     Args:
         published: rows of :data:`PUBLISHED`.
@@ -597,7 +598,7 @@ def markdown(published: list[Row], results: list[Row], printed: list[Row]) -> st
         f"Rows marked “{HERE.strip(' ()')}” are this project's, at default settings. PI needs Ma's score, which "
         "cannot be had, so it is blank there; NIQE, its other half, follows."
     )
-    parts = [*papers, [note], sample_lines(results), release_lines(results, printed)]
+    parts = [*papers, [note], gap_lines(published, results), sample_lines(results), release_lines(results, printed)]
     return "\n\n".join("\n".join(lines) for lines in parts if lines)
 
 
@@ -618,6 +619,32 @@ def paper_lines(scale: int, published: list[Row], results: list[Row]) -> list[st
     rows = [[method, *(cell(row, dataset) for dataset in TABLE_SETS)] for method, row in table.items()]
     title = f"**{scale}x**: PSNR in dB / SSIM / PI (lower is better), best values bold"
     return [title, "", *table_lines(["method", *TABLE_SETS], rows)]
+
+
+def gap_lines(published: list[Row], results: list[Row]) -> list[str]:
+    """How far this project's answers are from the published ones, and P's from D's, where both have a set."""
+    theirs = {(r["scale"], r["method"], r["dataset"]): (float(r["psnr_y"]), math.nan) for r in published}
+    ours = {
+        (r["scale"], r["method"], r["set"]): (float(r["psnr"]), float(r["niqe"] or "nan"))
+        for r in results
+        if r["settings"] == "default"
+    }
+    pairs = [("SR-VAE-D", name, theirs, ", published") for name in ("LapSRN", "SR-VAE-D")]
+    pairs += [("SR-VAE-P", "SR-VAE-P", theirs, ", published"), ("SR-VAE-P", "SR-VAE-D", ours, HERE)]
+    sets = [dataset for dataset in TABLE_SETS if any(key[2] == dataset for key in ours)]
+    rows = []
+    for scale, (mine, other, others, origin) in product(map(str, sr.SCALES), pairs):
+        cells = []
+        for dataset in sets:
+            a, b = ours.get((scale, mine, dataset)), others.get((scale, other, dataset))
+            gaps = [f"{x - y:+.2f}" for x, y in zip(a, b, strict=True) if not math.isnan(x - y)] if a and b else []
+            cells.append(" / ".join(gaps))
+        if any(cells):
+            rows.append([f"{scale}x", mine, other + origin, *cells])
+    title = (
+        "**What is gained and what is missing**: PSNR in dB (and NIQE where both are measured here), ours minus theirs"
+    )
+    return [title, "", *table_lines(["scale", "ours", "theirs", *sets], rows)] if rows else []
 
 
 def sample_lines(results: list[Row]) -> list[str]:

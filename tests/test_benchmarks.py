@@ -496,6 +496,16 @@ def test_markdown_shows_samples_and_the_releases_way():
     assert f"| 4x | SR-VAE-P | Set5 | {cell} |  | {cell} |  | {cell} | 31.55 / 0.8871 |" in lines
 
 
+def test_markdown_says_what_is_gained_and_what_is_missing():
+    theirs = [PUBLISHED[0] | {"method": "LapSRN", "psnr_y": "31.54"}]
+    rows = [OURS | {"psnr": "31.43", "niqe": "8.35"}]
+    rows += [OURS | {"method": "SR-VAE-P", "psnr": "30.99", "niqe": "7.04"}]
+    lines = benchmarks.markdown(theirs, rows, []).splitlines()
+    assert "| 4x | SR-VAE-D | LapSRN, published | -0.11 |" in lines
+    assert "| 4x | SR-VAE-P | SR-VAE-D (here) | -0.44 / -1.31 |" in lines
+    assert not any(line.startswith("| 8x | SR-VAE-P") for line in lines)
+
+
 def test_tables_go_between_the_markers_only():
     text = f"before {benchmarks.START} old {benchmarks.END} after"
     new = benchmarks.with_results(text, "NEW")

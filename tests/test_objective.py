@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F
 from safetensors.torch import load_file, save_file
 from skimage import data
+from skimage.metrics import peak_signal_noise_ratio
 from test_caffe import caffemodel
 from test_training import command
 from torch import nn
@@ -121,6 +122,16 @@ def test_kl_is_that_of_two_gaussians():
     p, q = torch.distributions.Normal(mu, logsd.exp()), torch.distributions.Normal(0.0, 0.1)
     torch.testing.assert_close(training.kl_divergence(mu, logsd), torch.distributions.kl_divergence(p, q))
     assert float(training.kl_divergence(torch.zeros(1), torch.full((1,), 0.1).log())) == pytest.approx(0, abs=1e-6)
+
+
+def test_psnr_loss_is_the_metric(pictures, tmp_path):
+    up, hr = pictures
+    images = [[t.permute(1, 2, 0).numpy() for t in batch] for batch in (up, hr)]
+    on_y = np.mean([sr.psnr_y(a, b, 0) for a, b in zip(*images, strict=True)])
+    on_rgb = np.mean([peak_signal_noise_ratio(b, a, data_range=1) for a, b in zip(*images, strict=True)])
+    assert float(training.psnr_loss(up, hr)) == pytest.approx(-on_y - on_rgb / 4, abs=0.1)  # it ends at 50 dB
+    found = trainer(tmp_path, loss="psnr", vgg_weight=0.0).losses(up, hr)
+    assert {k: float(t.detach()) for k, t in found.items()} == {"answer": float(training.psnr_loss(up, hr))}
 
 
 def trainer(tmp_path, **options) -> training.Trainer:

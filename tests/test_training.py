@@ -261,6 +261,8 @@ def test_a_run_from_a_weights_file_learns_from_its_self_ensemble(photograph_fold
         ({"variant": "Q"}, "variant must be one of D, P"),
         ({"latents": "posterior"}, "latents must be one of prior, sample, release"),
         ({"train": "half"}, "train must be one of convolutions, latents, decoder, all"),
+        ({"loss": "l2"}, "loss must be one of l1, psnr, not 'l2'"),
+        ({"loss": "psnr", "stage": "latents", "initial": "x"}, "loss psnr: the answer stage's choice"),
         ({"ensemble": 0.5}, "--initial naming the teacher"),
         ({"ensemble": 1.5, "initial": "x"}, "a share up to 1"),
         ({"ensemble": 0.5, "initial": "x", "pool": 4, "batch": 8}, "a pool of 4 patches does not fill a batch of 8"),
