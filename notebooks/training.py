@@ -990,7 +990,7 @@ def append_row(log: Path, row: dict[str, float]) -> None:
     """Print a row and add it to a CSV file."""
     new = not log.exists()
     with log.open("a", newline="") as f:
-        writer = csv.DictWriter(f, row)
+        writer = csv.DictWriter(f, row, lineterminator="\n")
         if new:
             writer.writeheader()
         writer.writerow(row)
