@@ -25,7 +25,7 @@ import random
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
 from pathlib import Path
@@ -46,6 +46,8 @@ import srvae_core as sr
 
 REST = 0.4  # seconds without a move after which the answer is decoded exactly and sent without loss
 SOON = 0.1  # seconds after that until the metrics are computed, unless something has moved
+STRIP = 256  # rows of pixels decoded at once at rest; after each, PAUSE seconds in which a move can come
+PAUSE = 0.01
 HARDLY = 1.0  # grey levels: samples that differ by less on average do not answer to a person's eye
 JPEG_QUALITY = 90
 SEEDS = 999
@@ -404,7 +406,7 @@ class View:
     def _compose(self) -> None:
         """Show a frame now and come to rest later."""
         start = time.perf_counter()
-        if self._later(REST, self._rest):
+        if self._later(REST, partial(self._go_on, self._resting())):
             self._send(self._draw(), "jpeg", start)
 
     def _later(self, delay: float, action: Callable[[], None]) -> bool:
@@ -429,17 +431,26 @@ class View:
             except Exception as error:
                 self._complain(error)
 
-    def _rest(self) -> None:
-        """The exact answer; then its metrics, which take longer than a step may."""
+    def _go_on(self, steps: Iterator[float]) -> None:
+        """Take the next of some steps, and after the seconds that it asks for the others, unless anything moves."""
+        if (pause := next(steps, None)) is not None:
+            self._later(pause, partial(self._go_on, steps))
+
+    def _resting(self) -> Iterator[float]:
+        """Come to rest in steps: the exact answer of a large image takes longer than a move should have to wait."""
         start = time.perf_counter()
+        if self._answer is None:
+            self._answer = yield from self._in_strips(self.region)
+        self._rest(start)
+
+    def _rest(self, start: float | None = None) -> None:
+        """Show the exact answer; then its metrics, which take longer than a step may."""
+        start = start or time.perf_counter()
         if self._answer is None:
             self._answer = self.sample()
         self._frame = self._draw()
         self._send(self._frame, "png", start)
-        self._later(SOON, self._report)
-
-    def _report(self) -> None:
-        self.metrics.value = self._describe()
+        self._later(SOON, partial(self._go_on, self._describing()))
 
     @property
     def answer(self) -> np.ndarray:
@@ -501,18 +512,22 @@ class View:
         if start is not None:
             self.milliseconds[form] = 1000 * (time.perf_counter() - start)
 
-    def _describe(self) -> str:
-        """Sizes and metrics, those of the whole answer where the view is zoomed."""
-        answer = self.answer if self.zoom.value == 1 else self.sample(whole=True)
+    def _describing(self) -> Iterator[float]:
+        """Sizes and metrics, those of the whole answer where the view is zoomed, in steps."""
+        zoomed = self.zoom.value > 1
+        answer = (yield from self._in_strips(self.sampler.rect)) if zoomed else self.answer
         h, w = answer.shape[:2]
         lines = [f"{w} x {h} from {self.lr.shape[1]} x {self.lr.shape[0]} pixels"]
         if self.original is not None and min(h, w) >= 11 + 2 * self.scale:  # SSIM's window and the border
-            self._bicubic_scores = self._bicubic_scores or self._scores(self.bicubic)
+            if not self._bicubic_scores:
+                self._bicubic_scores = self._scores(self.bicubic)
+                yield PAUSE
             lines += [f"bicubic: {self._bicubic_scores}", f"SR-VAE: {self._scores(answer)}"]
+            yield PAUSE
         lines.append(f"LR-PSNR {sr.lr_psnr(answer, self.lr, self.scale):.1f} dB")
         names, took = {"jpeg": "last move", "png": "answer at rest"}, self.milliseconds
         lines.append(", ".join(f"{names[form]} in {took[form]:.0f} ms" for form in names if form in took))
-        return f'<div role="status">{"<br>".join(lines)}</div>'
+        self.metrics.value = f'<div role="status">{"<br>".join(lines)}</div>'
 
     def _scores(self, picture: np.ndarray) -> str:
         psnr, ssim = (f(picture, self.original, self.scale) for f in (sr.psnr_y, sr.ssim_y))
@@ -549,6 +564,16 @@ class View:
             amounts=amounts if any(amounts) else (),
         )
         return self.sampler(temperature=1.0, eps=eps, region=region, draft=draft)
+
+    def _in_strips(self, region: sr.Rect, seed: int | None = None) -> Generator[float, None, np.ndarray]:
+        """:meth:`sample` of a region, with pauses in which a move can come."""
+        top, left, height, width = region
+        rows, strips = STRIP // self.scale, []
+        for y in range(0, height, rows):
+            if y:
+                yield PAUSE
+            strips.append(self.sample(seed, region=(top + y, left, min(rows, height - y), width)))
+        return np.concatenate(strips)
 
     @property
     def settings(self) -> dict[str, object]:
@@ -640,7 +665,7 @@ class View:
 
     # What takes several samples: a generator whose steps make room for other messages.
 
-    def _start(self, work: Callable[[], Iterator[None]]) -> None:
+    def _start(self, work: Callable[[], Iterator[float | None]]) -> None:
         self._cancel()
         steps = work()
         try:
@@ -652,12 +677,12 @@ class View:
         self.stop.disabled = False
         self._task = loop.create_task(self._go_through(steps))
 
-    async def _go_through(self, steps: Iterator[None]) -> None:
+    async def _go_through(self, steps: Iterator[float | None]) -> None:
         try:
             while True:
                 with self._lock:
                     next(steps)
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(PAUSE)
         except StopIteration:
             pass
         except Exception as error:
@@ -669,7 +694,7 @@ class View:
             self._task.cancel()
         self._task, self.stop.disabled = None, True
 
-    def _measured(self) -> Iterator[None]:
+    def _measured(self) -> Iterator[float | None]:
         """The standard deviation over samples, shown from the second sample on."""
         if not self.temperature.value:
             raise ValueError("at temperature 0 there is only one answer: raise the temperature")
@@ -677,7 +702,7 @@ class View:
         self._rest()
         self.progress.value, self.progress.max = 0, self.count.value
         for seed in range(self.count.value):
-            drawn.append(self.sample(seed))
+            drawn.append((yield from self._in_strips(self.region, seed)))
             spread.add(drawn[-1])
             self.progress.value = spread.count
             if spread.count > 1:

@@ -350,7 +350,7 @@ def test_in_motion_a_draft_of_what_is_seen_at_rest_the_answer(view):
             assert asked == 3 * [((0, 30, 32, 10), True)], "only what lies right of the border"
             moving = shown(view)
             await asyncio.sleep(2 * (viewer.REST + viewer.SOON))
-        assert asked[3:] == [(None, False)], "one answer at rest, whatever came before"
+        assert asked[3:] == [((0, 0, 32, 40), False)], "one answer at rest, whatever came before"
         assert view.picture.format == "png"
         assert "last move in" in view.metrics.value
         return moving
@@ -359,6 +359,46 @@ def test_in_motion_a_draft_of_what_is_seen_at_rest_the_answer(view):
     assert np.array_equal(view.answer, answer)
     assert np.array_equal(shown(view), viewer.split(view.bicubic, answer, 0.75))
     assert np.abs(moving.astype(float) - shown(view)).mean() < 3, "JPEG and draft are near"
+
+
+@pytest.mark.parametrize("zoom", [1, 2])
+def test_a_move_need_not_wait_for_the_answer_and_metrics_at_rest(view, monkeypatch, zoom):
+    """Both are worked out strip by strip, and dropped when something moves."""
+    monkeypatch.setattr(viewer, "STRIP", 16)
+    exact, decode = [], sr.Sampler.__call__
+
+    def note(sampler, seed, temperature, **options):
+        if not options.get("draft", True):
+            exact.append((seed, options["region"][2:]))
+        return decode(sampler, seed, temperature, **options)
+
+    async def until(done):
+        for _ in range(1000):
+            if done():
+                return
+            await asyncio.sleep(0.005)
+        pytest.fail("that never came")
+
+    async def moves():
+        view.apply({"temperature": 1.0, "share": 0.0, "zoom": zoom})
+        await asyncio.sleep(2 * (viewer.REST + viewer.SOON))
+        monkeypatch.setattr(sr.Sampler, "__call__", note)
+        before, view.metrics.value = view.metrics.value, ""
+        view.seed.value = 1
+        await until(lambda: len(exact) >= 6)  # of 8 or, zoomed, of 4 and the 8 of the metrics
+        view.seed.value = 2
+        await until(lambda: view.metrics.value)
+        return before
+
+    assert asyncio.run(moves()) != view.metrics.value
+    ones, twos = ([rows for seed, rows in exact if seed == s] for s in (1, 2))
+    every = [(4, 40)] * 8 if zoom == 1 else [(4, 20)] * 4 + [(4, 40)] * 8
+    assert len(ones) < len(every), "what was left of it is not decoded"
+    assert twos == every
+    whole = sr.Sampler(view.sampler.model, view.lr)(2, 1.0)
+    top, left, h, w = (4 * n for n in view.region)
+    assert np.abs(view.answer.astype(int) - whole[top : top + h, left : left + w]).max() <= 1
+    assert f"SR-VAE: PSNR {sr.psnr_y(whole, view.original, 4):.1f}" in view.metrics.value
 
 
 def test_asking_for_the_frame_brings_the_view_to_rest(view):
