@@ -28,6 +28,7 @@ import time
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache, partial
+from itertools import product
 from pathlib import Path
 
 import cv2
@@ -46,7 +47,7 @@ import srvae_core as sr
 
 REST = 0.4  # seconds without a move after which the answer is decoded exactly and sent without loss
 SOON = 0.1  # seconds after that until the metrics are computed, unless something has moved
-STRIP = 256  # rows of pixels decoded at once at rest; after each, PAUSE seconds in which a move can come
+PIECE = 256  # edge in pixels of what is decoded at once at rest; after each, PAUSE seconds in which a move can come
 PAUSE = 0.01
 HARDLY = 1.0  # grey levels: samples that differ by less on average do not answer to a person's eye
 JPEG_QUALITY = 90
@@ -440,7 +441,7 @@ class View:
         """Come to rest in steps: the exact answer of a large image takes longer than a move should have to wait."""
         start = time.perf_counter()
         if self._answer is None:
-            self._answer = yield from self._in_strips(self.region)
+            self._answer = yield from self._in_pieces(self.region)
         self._rest(start)
 
     def _rest(self, start: float | None = None) -> None:
@@ -515,7 +516,7 @@ class View:
     def _describing(self) -> Iterator[float]:
         """Sizes and metrics, those of the whole answer where the view is zoomed, in steps."""
         zoomed = self.zoom.value > 1
-        answer = (yield from self._in_strips(self.sampler.rect)) if zoomed else self.answer
+        answer = (yield from self._in_pieces(self.sampler.rect)) if zoomed else self.answer
         h, w = answer.shape[:2]
         lines = [f"{w} x {h} from {self.lr.shape[1]} x {self.lr.shape[0]} pixels"]
         if self.original is not None and min(h, w) >= 11 + 2 * self.scale:  # SSIM's window and the border
@@ -565,15 +566,17 @@ class View:
         )
         return self.sampler(temperature=1.0, eps=eps, region=region, draft=draft)
 
-    def _in_strips(self, region: sr.Rect, seed: int | None = None) -> Generator[float, None, np.ndarray]:
+    def _in_pieces(self, region: sr.Rect, seed: int | None = None) -> Generator[float, None, np.ndarray]:
         """:meth:`sample` of a region, with pauses in which a move can come."""
-        top, left, height, width = region
-        rows, strips = STRIP // self.scale, []
-        for y in range(0, height, rows):
-            if y:
+        (top, left, height, width), n, s = region, PIECE // self.scale, self.scale
+        picture = np.empty((s * height, s * width, 3), np.uint8)
+        for y, x in product(range(0, height, n), range(0, width, n)):
+            if y or x:
                 yield PAUSE
-            strips.append(self.sample(seed, region=(top + y, left, min(rows, height - y), width)))
-        return np.concatenate(strips)
+            h, w = min(n, height - y), min(n, width - x)
+            piece = self.sample(seed, region=(top + y, left + x, h, w))
+            picture[s * y : s * (y + h), s * x : s * (x + w)] = piece
+        return picture
 
     @property
     def settings(self) -> dict[str, object]:
@@ -702,7 +705,7 @@ class View:
         self._rest()
         self.progress.value, self.progress.max = 0, self.count.value
         for seed in range(self.count.value):
-            drawn.append((yield from self._in_strips(self.region, seed)))
+            drawn.append((yield from self._in_pieces(self.region, seed)))
             spread.add(drawn[-1])
             self.progress.value = spread.count
             if spread.count > 1:

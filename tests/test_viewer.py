@@ -363,8 +363,8 @@ def test_in_motion_a_draft_of_what_is_seen_at_rest_the_answer(view):
 
 @pytest.mark.parametrize("zoom", [1, 2])
 def test_a_move_need_not_wait_for_the_answer_and_metrics_at_rest(view, monkeypatch, zoom):
-    """Both are worked out strip by strip, and dropped when something moves."""
-    monkeypatch.setattr(viewer, "STRIP", 16)
+    """Both are worked out piece by piece, and dropped when something moves."""
+    monkeypatch.setattr(viewer, "PIECE", 64)
     exact, decode = [], sr.Sampler.__call__
 
     def note(sampler, seed, temperature, **options):
@@ -385,14 +385,15 @@ def test_a_move_need_not_wait_for_the_answer_and_metrics_at_rest(view, monkeypat
         monkeypatch.setattr(sr.Sampler, "__call__", note)
         before, view.metrics.value = view.metrics.value, ""
         view.seed.value = 1
-        await until(lambda: len(exact) >= 6)  # of 8 or, zoomed, of 4 and the 8 of the metrics
+        await until(lambda: len(exact) >= 4)  # of 6 or, zoomed, of 2 and the 6 of the metrics
         view.seed.value = 2
         await until(lambda: view.metrics.value)
         return before
 
     assert asyncio.run(moves()) != view.metrics.value
     ones, twos = ([rows for seed, rows in exact if seed == s] for s in (1, 2))
-    every = [(4, 40)] * 8 if zoom == 1 else [(4, 20)] * 4 + [(4, 40)] * 8
+    whole = [(16, 16), (16, 16), (16, 8)] * 2
+    every = whole if zoom == 1 else [(16, 16), (16, 4), *whole]
     assert len(ones) < len(every), "what was left of it is not decoded"
     assert twos == every
     whole = sr.Sampler(view.sampler.model, view.lr)(2, 1.0)
