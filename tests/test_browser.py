@@ -235,5 +235,43 @@ def test_fits_its_width(lab, width):
     lab.set_viewport_size({"width": 1400, "height": 1600})
 
 
+FAINT = """view => {
+  const channels = colour => colour.match(/[\\d.]+/g).map(Number);
+  const luminance = colour => channels(colour).slice(0, 3)
+    .map(v => v / 255).map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const ground = element => {
+    while (element && channels(getComputedStyle(element).backgroundColor)[3] === 0) element = element.parentElement;
+    return element ? getComputedStyle(element).backgroundColor : 'rgb(255, 255, 255)';
+  };
+  const says = element => element.matches('input[type=text], select')
+    || [...element.childNodes].some(node => node.nodeType === Node.TEXT_NODE && node.data.trim());
+  return [...view.querySelectorAll('*')].filter(e => e.offsetParent && !e.disabled && says(e)).map(element => {
+    const [a, b] = [getComputedStyle(element).color, ground(element)].map(luminance);
+    return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), element.outerHTML.slice(0, 200)];
+  });
+}"""
+
+
+@pytest.mark.parametrize("theme", ["Dark", "Light"])
+def test_texts_stand_out_in_either_theme(lab, theme):
+    """By 4.5 to 1, as WCAG asks for text; both applications have both themes."""
+    lab.locator(".lm-MenuBar-item", has_text="Settings").click()
+    lab.locator(".lm-Menu-item", has_text="Theme").first.hover()
+    lab.locator(".lm-Menu-item", has_text=f"JupyterLab {theme}").first.click()
+    lab.wait_for_function("light => document.body.dataset.jpThemeLight === light", arg=str(theme == "Light").lower())
+    lab.wait_for_timeout(500)
+    seen = 0
+    for page in viewer.PAGES:
+        lab.get_by_role("tab", name=page.title(), exact=True).click()
+        lab.wait_for_timeout(300)
+        contrasts = lab.locator(".srvae-view").evaluate(FAINT)
+        assert [pair for pair in contrasts if pair[0] < 4.5] == [], page
+        seen += len(contrasts)
+    assert seen > 50
+    lab.get_by_role("tab", name="Sample", exact=True).click()
+    lab.wait_for_timeout(500)
+
+
 def test_console_is_silent(lab):
     assert lab.complaints == []
