@@ -228,6 +228,7 @@ class View:
         self._answer: np.ndarray | None = None  # None while it moves
         self._frame = np.zeros((1, 1, 3), np.uint8)
         self._left: tuple[object, np.ndarray] = None, self._frame  # a decoded left side and what it is of
+        self._whole: tuple[object, np.ndarray] = None, self._frame  # the whole answer that metrics are of, likewise
         self._own = 0.0  # the present model's own temperature
         self.milliseconds: dict[str, float] = {}  # of the last "jpeg" and "png", from a value to the frame's departure
         self._make(models)
@@ -259,6 +260,7 @@ class View:
         self.amounts = [
             real(0.0, min=-10, max=10, step=0.1, description=f"Direction {i + 1}") for i in range(directions.COUNT)
         ]
+        self.latent = (self.temperature, self.seed, self.to_seed, self.walk, *self.amounts)  # all that z depends on
         self.reset = button(description="Reset", tooltip="All directions back to zero")
 
         self.left = choose(options=["bicubic", "original", "z = 0", "another sample"], description="Left side")
@@ -322,10 +324,9 @@ class View:
         self.widget.add_class("srvae-view")
 
     def _listen(self) -> None:
-        decoding = (self.temperature, self.seed, self.to_seed, self.walk, *self.amounts)
         for action, controls in {
             self._encode: (self.image, self.model),
-            self._decode: (*decoding, self.zoom, self.across, self.down),
+            self._decode: (*self.latent, self.zoom, self.across, self.down),
             self._compose: (self.left, self.left_seed, self.share, self.overlay),
             self._add_folder: (self.folder,),
             self._take_upload: (self.upload,),
@@ -515,8 +516,11 @@ class View:
 
     def _describing(self) -> Iterator[float]:
         """Sizes and metrics, those of the whole answer where the view is zoomed, in steps."""
-        zoomed = self.zoom.value > 1
-        answer = (yield from self._in_pieces(self.sampler.rect)) if zoomed else self.answer
+        made_of = self.sampler, *(control.value for control in self.latent)
+        if self._whole[0] != made_of:
+            zoomed = self.zoom.value > 1
+            self._whole = made_of, (yield from self._in_pieces(self.sampler.rect)) if zoomed else self.answer
+        answer = self._whole[1]
         h, w = answer.shape[:2]
         lines = [f"{w} x {h} from {self.lr.shape[1]} x {self.lr.shape[0]} pixels"]
         if self.original is not None and min(h, w) >= 11 + 2 * self.scale:  # SSIM's window and the border

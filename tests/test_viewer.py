@@ -388,6 +388,13 @@ def test_a_move_need_not_wait_for_the_answer_and_metrics_at_rest(view, monkeypat
         await until(lambda: len(exact) >= 4)  # of 6 or, zoomed, of 2 and the 6 of the metrics
         view.seed.value = 2
         await until(lambda: view.metrics.value)
+        decoded, metrics, view.metrics.value = len(exact), view.metrics.value, ""
+        view.across.value = 1.0
+        await until(lambda: view.metrics.value)
+        sizes = [(16, 16), (16, 16), (16, 8)] * 2 if zoom == 1 else [(16, 16), (16, 4)]
+        assert exact[decoded:] == [(2, size) for size in sizes], "what metrics are of is kept"
+        assert view.metrics.value.split("LR-PSNR")[0] == metrics.split("LR-PSNR")[0]
+        del exact[decoded:]
         return before
 
     assert asyncio.run(moves()) != view.metrics.value
