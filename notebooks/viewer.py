@@ -410,6 +410,7 @@ class View:
         start = time.perf_counter()
         if self._later(REST, partial(self._go_on, self._resting())):
             self._send(self._draw(), "jpeg", start)
+            self._later(REST, partial(self._go_on, self._resting()))  # from now: a draft may take longer than that
 
     def _later(self, delay: float, action: Callable[[], None]) -> bool:
         """Do something unless anything moves meanwhile; at once where no event loop runs, outside a kernel."""
@@ -814,14 +815,15 @@ def print_steps(sizes: list[int], scale: int) -> None:
         ms = step_times(size, scale)
         try:
             seen = browser.step_milliseconds(size, scale, [{}, {"share": 0.0}, {"zoom": 4}])
-            end_to_end = "{:.0f}, without border {:.0f}, zoomed 4x {:.0f}".format(*seen)
+            words = ("", "without border ", "zoomed 4x ")
+            end_to_end = ", ".join(f"{w}{on:.0f} ({first:.0f})" for w, (first, on) in zip(words, seen, strict=True))
         except browser.NoBrowserError as error:
             end_to_end = f"not measured ({error})"
         print(
             f"{size}x{size}: compute and encode {ms['move']:.0f} (1/{ms['full'] / ms['move']:.1f} of the full "
             f"enlargement, {ms['full']:.0f}), without border {ms['uncut']:.0f}, zoomed 4x {ms['region']:.0f}; "
             f"encode alone {ms['encode']:.1f}; exact answer at rest {ms['rest']:.0f}\n"
-            f"    from key to picture in the browser: {end_to_end}",
+            f"    from key to picture in the browser, sliding on (and the first after rest): {end_to_end}",
             flush=True,
         )
 
