@@ -24,7 +24,7 @@ $(VENV)/.installed: pyproject.toml
 	touch $@
 
 lab: setup
-	$(BIN)/jupyter lab $(ROOT_FLAG) notebooks/SR_VAE_4x.ipynb
+	$(BIN)/jupyter lab $(ROOT_FLAG) --ServerApp.root_dir=notebooks --LabApp.default_url=/lab/tree/SR_VAE_4x.ipynb
 
 lint: setup
 	$(BIN)/ruff check .
