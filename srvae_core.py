@@ -1179,6 +1179,9 @@ def super_resolve(
 # ---------------------------------------------------------------------------------------------------------
 
 
+LUMA = (65.481, 128.553, 24.966)  # ITU-R BT.601: Y = 16 + LUMA . RGB, RGB in [0, 1] and Y from 16 to 235
+
+
 def _unit(image: np.ndarray, what: str) -> np.ndarray:
     """RGB in [0, 1] float64, (H, W, 3), as it is: float images are neither clipped nor rounded."""
     return as_rgb(check_image(image, what)).astype(np.float64) / _peak(image.dtype)
@@ -1198,7 +1201,7 @@ def _luma_pair(a: np.ndarray, b: np.ndarray, border: int) -> tuple[np.ndarray, n
     if np.array_equal(y[..., 0], y[..., 1]):
         pair = x[..., 0] * 255, y[..., 0] * 255
     else:
-        pair = tuple(16 + image @ np.array([65.481, 128.553, 24.966]) for image in (x, y))
+        pair = tuple(16 + image @ np.array(LUMA) for image in (x, y))
     inner = slice(border, -border or None)
     return pair[0][inner, inner], pair[1][inner, inner]
 

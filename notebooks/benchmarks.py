@@ -265,7 +265,7 @@ def fidelity(answer: np.ndarray, hr: np.ndarray, scale: int) -> dict[str, float]
 def luma(image: np.ndarray) -> np.ndarray:
     """Y of BT.601 (16 to 235) over 255, not rounded, (H, W) float64."""
     x = image.astype(np.float64) / (np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1)
-    return (16 + x @ np.array([65.481, 128.553, 24.966])) / 255
+    return (16 + x @ np.array(sr.LUMA)) / 255
 
 
 def score(answers: list[np.ndarray], hr: np.ndarray, lr: np.ndarray, scale: int) -> dict[str, float]:
@@ -629,8 +629,12 @@ def gap_lines(published: list[Row], results: list[Row]) -> list[str]:
         for r in results
         if r["settings"] == "default"
     }
-    pairs = [("SR-VAE-D", name, theirs, ", published") for name in ("LapSRN", "SR-VAE-D")]
-    pairs += [("SR-VAE-P", "SR-VAE-P", theirs, ", published"), ("SR-VAE-P", "SR-VAE-D", ours, HERE)]
+    pairs = [
+        ("SR-VAE-D", "LapSRN", theirs, ", published"),
+        ("SR-VAE-D", "SR-VAE-D", theirs, ", published"),
+        ("SR-VAE-P", "SR-VAE-P", theirs, ", published"),
+        ("SR-VAE-P", "SR-VAE-D", ours, HERE),
+    ]
     sets = [dataset for dataset in TABLE_SETS if any(key[2] == dataset for key in ours)]
     rows = []
     for scale, (mine, other, others, origin) in product(map(str, sr.SCALES), pairs):

@@ -85,7 +85,7 @@ def luma(image: np.ndarray, border: int = 0) -> np.ndarray:
     peak = np.iinfo(image.dtype).max if image.dtype.kind == "u" else 1
     x = np.clip(image.astype(np.float64) / peak, 0, 1)
     x = np.repeat(x[..., None], 3, 2) if x.ndim == 2 else x[..., :3]
-    y = np.rint(16 + x @ np.array([65.481, 128.553, 24.966]))
+    y = np.rint(16 + x @ np.array(sr.LUMA))
     return y[border : max(border, y.shape[0] - border), border : max(border, y.shape[1] - border)]
 
 

@@ -349,9 +349,9 @@ def psnr_loss(y: Tensor, hr: Tensor) -> Tensor:
     As papers average it: every patch counts alike, the plain as the detailed. After HINet (Chen et al., 2021), which is
     trained so; the part over RGB holds the colours, which the score does not see.
     """
-    luma = torch.tensor([65.481, 128.553, 24.966], device=y.device).view(1, 3, 1, 1) / 255
-    on_y, on_rgb = ((y - hr).mul(luma).sum(1).square().mean((1, 2)), (y - hr).square().mean((1, 2, 3)))
-    return 10 * sum(w * (e + 1e-5).log10().mean() for w, e in ((1, on_y), (0.25, on_rgb)))  # 50 dB is enough
+    error, luma = y - hr, torch.tensor(sr.LUMA, device=y.device).view(1, 3, 1, 1) / 255
+    on_y, on_rgb = (error * luma).sum(1).square().mean((1, 2)), error.square().mean((1, 2, 3))
+    return 10 * ((on_y + 1e-5).log10() + (on_rgb + 1e-5).log10() / 4).mean()  # 50 dB is enough
 
 
 def energy_score(

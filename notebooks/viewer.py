@@ -408,9 +408,12 @@ class View:
     def _compose(self) -> None:
         """Show a frame now and come to rest later."""
         start = time.perf_counter()
-        if self._later(REST, partial(self._go_on, self._resting())):
+        if self._rest_later():
             self._send(self._draw(), "jpeg", start)
-            self._later(REST, partial(self._go_on, self._resting()))  # from now: a draft may take longer than that
+            self._rest_later()  # from now: a draft may take longer than that
+
+    def _rest_later(self) -> bool:
+        return self._later(REST, partial(self._go_on, self._resting()))
 
     def _later(self, delay: float, action: Callable[[], None]) -> bool:
         """Do something unless anything moves meanwhile; at once where no event loop runs, outside a kernel."""
@@ -671,9 +674,9 @@ class View:
                 self.left.value = "bicubic"
         self._encode()
 
-    # What takes several samples: a generator whose steps make room for other messages.
+    # What takes several samples: a generator whose steps make room for other messages, as many seconds as they give.
 
-    def _start(self, work: Callable[[], Iterator[float | None]]) -> None:
+    def _start(self, work: Callable[[], Iterator[float]]) -> None:
         self._cancel()
         steps = work()
         try:
@@ -685,12 +688,12 @@ class View:
         self.stop.disabled = False
         self._task = loop.create_task(self._go_through(steps))
 
-    async def _go_through(self, steps: Iterator[float | None]) -> None:
+    async def _go_through(self, steps: Iterator[float]) -> None:
         try:
             while True:
                 with self._lock:
-                    next(steps)
-                await asyncio.sleep(PAUSE)
+                    pause = next(steps)
+                await asyncio.sleep(pause)
         except StopIteration:
             pass
         except Exception as error:
@@ -702,7 +705,7 @@ class View:
             self._task.cancel()
         self._task, self.stop.disabled = None, True
 
-    def _measured(self) -> Iterator[float | None]:
+    def _measured(self) -> Iterator[float]:
         """The standard deviation over samples, shown from the second sample on."""
         if not self.temperature.value:
             raise ValueError("at temperature 0 there is only one answer: raise the temperature")
@@ -720,14 +723,14 @@ class View:
                     f"{self.deviation.max():.1f} at most"
                 )
                 self._send(self._draw(), "jpeg")
-            yield
+            yield PAUSE
         if self.original is not None and self.zoom.value == 1:
             self.spread.value += f"; diversity {sr.diversity(drawn, self.original):.1f} %"
         if self.deviation.mean() < HARDLY and self.temperature.value >= 1:
             self.spread.value += ". The picture hardly changes: these weights make little of their latents"
         self._rest()
 
-    def _drawn(self) -> Iterator[None]:
+    def _drawn(self) -> Iterator[float]:
         """Nine samples of the region, to click on."""
         self.progress.value, self.progress.max = 0, GALLERY
         for i, (thumbnail, pick) in enumerate(zip(self.thumbnails, self.picks, strict=True)):
@@ -739,7 +742,7 @@ class View:
             self._gallery[i] = self.settings | {"seed": seed, "walk": 0.0}
             pick.description, pick.tooltip, pick.disabled = f"Sample {seed}", f"Take sample {seed}", False
             self.progress.value = i + 1
-            yield
+            yield PAUSE
 
     def _pick(self, i: int) -> None:
         self.apply(self._gallery[i])
