@@ -1,30 +1,23 @@
 """The release's objective: VGG term, KL, latents drawn or not, D and P; processes that share a batch."""
 
-import csv
-import json
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import load_file, save_file
+from conftest import SHARED
+from helpers import pictures as as_pictures
+from helpers import trainer
+from safetensors.torch import save_file
 from skimage import data
-from skimage.metrics import peak_signal_noise_ratio
 from test_caffe import caffemodel
-from test_training import command
 from torch import nn
+from training.config import Config
+from training.objective import Pictures, kl_divergence
+from training.perceptual import VGG, Distances, energy_score
 
 import srvae_core as sr
 
-NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-sys.path.insert(0, str(NOTEBOOKS))
-import training  # noqa: E402
-
+VGG_FILE = SHARED / "perceptual" / "vgg19_normalised_to_conv3_4.safetensors"
 BLOCKS = (2, 2, 4, 4, 4)
 NAMES = [f"conv{b}_{i}" for b, n in enumerate(BLOCKS, 1) for i in range(1, n + 1)]
 
@@ -64,7 +57,7 @@ def test_vgg_term_of_a_caffe_file_is_the_releases(small_vgg, pictures, tmp_path)
     """Sum of |conv5_4 / 256|, on 255 * BGR minus the means that the release subtracts."""
     file = tmp_path / "VGG.caffemodel"
     file.write_bytes(caffemodel({k: [t.numpy() for t in v] for k, v in small_vgg.items()}).SerializeToString())
-    vgg, (up, hr) = training.VGG(file), pictures
+    vgg, (up, hr) = VGG(file), pictures
     features = []
     for x in (up, hr):
         bgr = 255 * x.flip(1) - torch.tensor([103.939, 116.779, 123.68])[None, :, None, None]
@@ -79,7 +72,7 @@ def test_vgg_file_with_torchvisions_names(small_vgg, pictures, tmp_path):
     numbers = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
     named = zip(numbers, small_vgg.values(), strict=True)
     save_file({f"features.{i}.{k}": t for i, v in named for k, t in zip(("weight", "bias"), v)}, tmp_path / "v.safetensors")  # fmt: skip  # noqa: B905, E501
-    vgg, x = training.VGG(tmp_path / "v.safetensors"), pictures[0]
+    vgg, x = VGG(tmp_path / "v.safetensors"), pictures[0]
     mean, sd = (torch.tensor(t)[None, :, None, None] for t in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
     torch.testing.assert_close(vgg.features(x), reference(small_vgg, (x - mean) / sd, "conv5_4"))
     assert vgg.description == "v.safetensors, conv5_4"
@@ -91,25 +84,25 @@ def test_shorter_file_and_its_unit(small_vgg, pictures, tmp_path):
     tensors = {f"{n}.{k}": t for n, v in kept.items() for k, t in zip(("weight", "bias"), v, strict=True)}
     colour = {"colour.weight": torch.eye(3)[:, :, None, None], "colour.bias": torch.zeros(3)}
     save_file(tensors | colour, tmp_path / "v.safetensors")
-    vgg, (up, hr) = training.VGG(tmp_path / "v.safetensors"), pictures
+    vgg, (up, hr) = VGG(tmp_path / "v.safetensors"), pictures
     torch.testing.assert_close(vgg.features(up), reference(small_vgg, up, "conv3_4"))
     vgg.calibrate(up, hr)
     assert 10 * float(vgg(up, hr)) == pytest.approx(float((up - hr).abs().sum() / 2), rel=1e-5)
     assert float(vgg(hr, hr)) == 0
     save_file(tensors, tmp_path / "colourless.safetensors")
     with pytest.raises(ValueError, match="colour"):
-        training.VGG(tmp_path / "colourless.safetensors")
+        VGG(tmp_path / "colourless.safetensors")
 
 
 def test_a_vgg_that_would_have_to_be_unpickled_is_refused(tmp_path):
     with pytest.raises(ValueError, match="nothing is unpickled"):
-        training.VGG(tmp_path / "vgg19.pth")
+        VGG(tmp_path / "vgg19.pth")
 
 
-@pytest.mark.skipif(not training.VGG_FILE.is_file(), reason="no ../shared/perceptual")
+@pytest.mark.skipif(not VGG_FILE.is_file(), reason="no ../shared/perceptual")
 def test_the_vgg_file_at_hand(pictures):
     up, hr = pictures
-    vgg = training.VGG(training.VGG_FILE)
+    vgg = VGG(VGG_FILE)
     assert vgg.description.endswith("conv3_4")
     vgg.calibrate(up, hr)
     half = (up + hr) / 2
@@ -120,31 +113,20 @@ def test_kl_is_that_of_two_gaussians():
     torch.manual_seed(0)
     mu, logsd = torch.randn(3, 7) * 0.2, torch.randn(3, 7) - 2
     p, q = torch.distributions.Normal(mu, logsd.exp()), torch.distributions.Normal(0.0, 0.1)
-    torch.testing.assert_close(training.kl_divergence(mu, logsd), torch.distributions.kl_divergence(p, q))
-    assert float(training.kl_divergence(torch.zeros(1), torch.full((1,), 0.1).log())) == pytest.approx(0, abs=1e-6)
+    torch.testing.assert_close(kl_divergence(mu, logsd), torch.distributions.kl_divergence(p, q))
+    assert float(kl_divergence(torch.zeros(1), torch.full((1,), 0.1).log())) == pytest.approx(0, abs=1e-6)
 
 
-def test_psnr_loss_is_the_metric(pictures, tmp_path):
-    up, hr = pictures
-    images = [[t.permute(1, 2, 0).numpy() for t in batch] for batch in (up, hr)]
-    on_y = np.mean([sr.psnr_y(a, b, 0) for a, b in zip(*images, strict=True)])
-    on_rgb = np.mean([peak_signal_noise_ratio(b, a, data_range=1) for a, b in zip(*images, strict=True)])
-    assert float(training.psnr_loss(up, hr)) == pytest.approx(-on_y - on_rgb / 4, abs=0.1)  # it ends at 50 dB
-    found = trainer(tmp_path, loss="psnr", vgg_weight=0.0).losses(up, hr)
-    assert {k: float(t.detach()) for k, t in found.items()} == {"answer": float(training.psnr_loss(up, hr))}
-
-
-def trainer(tmp_path, **options) -> training.Trainer:
-    fixed = {"run": str(tmp_path / "run"), "batch": 2, "device": "cpu", "fp32": True, "features": "", "vgg": ""}
-    return training.Trainer(training.Config(**fixed | options))
+def terms(run, up, hr, step: int = 0) -> dict[str, float]:
+    """The terms of one batch, by name."""
+    return {k: float(t.detach()) for k, t in run.objective(up, hr, run.objective.draw(step)).items()}
 
 
 def test_the_release_draws_nothing_and_the_sample_does(pictures, tmp_path):
     up, hr = pictures
     release = trainer(tmp_path, stage="latents", latents="release", fillers=True)
-    first = {k: float(t.detach()) for k, t in release.losses(up, hr).items()}
-    release.step = 1  # the step chooses the noise
-    assert {k: float(t.detach()) for k, t in release.losses(up, hr).items()} == first
+    first = terms(release, up, hr)
+    assert terms(release, up, hr, step=1) == first  # the step chooses the noise
     assert first.keys() == {"l1", "kl"}
     with torch.no_grad():  # the same by hand
         net = release.net
@@ -158,9 +140,7 @@ def test_the_release_draws_nothing_and_the_sample_does(pictures, tmp_path):
     release.config.latents = "sample"
     with torch.no_grad():
         net.ip4.weight.mul_(100)
-        a = release.losses(up, hr)
-        release.step = 2
-        b = release.losses(up, hr)
+    a, b = terms(release, up, hr), terms(release, up, hr, step=2)
     assert a.keys() == {"l1", "kl", "answer"}
     assert (a["kl"], a["answer"]) == (b["kl"], b["answer"])
     assert a["l1"] != b["l1"]
@@ -168,125 +148,104 @@ def test_the_release_draws_nothing_and_the_sample_does(pictures, tmp_path):
 
 def test_d_and_p_differ_in_lambda_alone(small_vgg, pictures, tmp_path):
     kept = {f"{n}.{k}": t for n in NAMES[:3] for k, t in zip(("weight", "bias"), small_vgg[n], strict=True)}
-    save_file(
-        kept | {"colour.weight": torch.eye(3)[:, :, None, None], "colour.bias": torch.zeros(3)},
-        tmp_path / "v.safetensors",
-    )
+    file = tmp_path / "v.safetensors"
+    save_file(kept | {"colour.weight": torch.eye(3)[:, :, None, None], "colour.bias": torch.zeros(3)}, file)
     up, hr = pictures
-    terms = {}
+    found = {}
     for variant in "DP":
-        run = trainer(tmp_path, variant=variant, vgg=str(tmp_path / "v.safetensors"), fixed_vgg=True)
+        run = trainer(tmp_path, variant=variant, vgg=str(file), vgg_weight=None, fixed_vgg=True)
         run.vgg.calibrate(up, hr)
-        terms[variant] = {k: float(t.detach()) for k, t in run.losses(up, hr).items()}
-    assert terms["D"]["answer"] == terms["P"]["answer"]
-    assert terms["P"]["vgg"] == pytest.approx(10 * terms["D"]["vgg"], rel=1e-5)
-    assert terms["P"]["vgg"] == pytest.approx(terms["P"]["answer"], rel=1e-4)  # SR_res is zero: the bicubic image
-    moving = trainer(tmp_path, variant="P", vgg=str(tmp_path / "v.safetensors"))
+        found[variant] = terms(run, up, hr)
+    assert found["D"]["answer"] == found["P"]["answer"]
+    assert found["P"]["vgg"] == pytest.approx(10 * found["D"]["vgg"], rel=1e-5)
+    assert found["P"]["vgg"] == pytest.approx(found["P"]["answer"], rel=1e-4)  # SR_res is zero: the bicubic image
+    moving = trainer(tmp_path, variant="P", vgg=str(file), vgg_weight=None)
     moving.vgg.unit = 1.0
-    seen = set()
-    for moving.step in range(8):
-        seen.add(float(moving.perceptual(up, hr)["vgg"]))
+    seen = {terms(moving, up, hr, step)["vgg"] for step in range(8)}
     assert len(seen) > 4, "the window that the term sees moves from step to step"
-    assert trainer(tmp_path, vgg_weight=0.0, vgg=str(tmp_path / "v.safetensors")).vgg is None
+    assert trainer(tmp_path, vgg_weight=0.0, vgg=str(file)).vgg is None
 
 
 def test_what_a_run_trains_is_named():
     names = [k for k, _ in sr.SRVAE(8, encoder=True, grid_generator=True).named_parameters()]
-    moved = lambda **options: {  # noqa: E731
-        k.split(".")[0] for k in names if training.Config(run="x", **options).trains(k)
-    }
+
+    def moved(**options):
+        return {k.split(".")[0] for k in names if Config(run="x", **options).trains(k)}
+
     layers = {k.split(".")[0] for k in names}
-    assert moved(stage="latents", latents="release") == layers
+    assert moved(stage="latents", latents="release", fillers=True) == layers
     fully_connected = {k for k in layers if k.startswith(("ip", "generator"))}
     encoder = {"encoder1", "encoder2", "encoder3"}
     assert moved(stage="answer") == layers - fully_connected - encoder
     rest = {k for k in layers if k.startswith(("feat", "input"))}
-    assert moved(stage="latents") == layers - rest - encoder - {"ip1", "ip2", "ip3"}
+    latents = layers - rest - encoder - {"ip1", "ip2", "ip3"}
+    assert moved(stage="latents", shaping=0) == latents
+    assert moved(stage="latents") == latents - {"generator1"}, "detectors of contrast stand still"
     assert moved(stage="latents", train="decoder") == moved(stage="answer") - {k for k in rest if k.startswith("feat")}
 
 
-ONE_STEP = ("--steps", "1", "--batch", "2")
+def test_energy_score_is_least_for_the_true_spread():
+    """Originals ~ N(answer, 0.1^2): samples of that spread must beat silent, timid and loud ones."""
+    torch.manual_seed(0)
+    distances = Distances()
+    answer = torch.full((64, 3, 16, 16), 0.5)
+    hr = answer + 0.1 * torch.randn_like(answer)
+    score = {
+        sd: float(energy_score(distances, *(answer + sd * torch.randn_like(hr) for _ in range(2)), hr, answer))
+        for sd in (0.0, 0.03, 0.1, 0.3)
+    }
+    assert min(score, key=score.get) == 0.1
+    assert score[0.0] == pytest.approx(2.0, abs=0.05)  # two distances, each 1 for the answer itself
 
 
-def test_two_processes_share_a_batch(photograph_folder, tmp_path):
-    """The gradient (Muon's momentum after one step is 0.05 of it) is that of one process with the whole batch."""
-    one, two = tmp_path / "one", tmp_path / "two"
-    subprocess.run(command(photograph_folder, one, *ONE_STEP), check=True, capture_output=True)
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "--"]
-    environment = os.environ | {"ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        [*launcher, *command(photograph_folder, two, *ONE_STEP)[1:]],
-        check=True,
-        capture_output=True,
-        text=True,
-        env=environment,
-    )
-    assert done.stdout.count("no VGG-19 file") == 2, "one line from each process"
-    a, b = (load_file(run / "checkpoint.safetensors") for run in (one, two))
-    names = [k for k in a if "momentum_buffer" in k]
-    assert len(names) > 10
-    for k in names:
-        assert (a[k] - b[k]).abs().max() <= 1e-4 * a[k].abs().max(), k
-    rows = [list(csv.DictReader((run / "log.csv").open())) for run in (one, two)]
-    assert len(rows[1]) == 1
-    assert float(rows[0][0]["answer"]) == pytest.approx(float(rows[1][0]["answer"]), rel=1e-4)
+@pytest.mark.parametrize("scale", [4, 8])
+def test_matrices_are_the_models_bicubic(scale, pictures):
+    """In both directions, also at the border, forward and backward."""
+    drawn: Pictures = as_pictures(sr.SRVAE(scale, grid_generator=True))
+    hr = pictures[1].clone().requires_grad_()
+    low = sr.bicubic(hr, scale, up=False)
+    torch.testing.assert_close(drawn.downscale(hr), low, rtol=0, atol=1e-5)
+    torch.testing.assert_close(drawn.enlarge(low), sr.bicubic(low, scale, up=True), rtol=0, atol=1e-5)
+    (theirs,) = torch.autograd.grad(sr.bicubic(low, scale, up=True).square().sum(), hr, retain_graph=True)
+    (ours,) = torch.autograd.grad(drawn.enlarge(drawn.downscale(hr)).square().sum(), hr)
+    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
 
 
-def test_a_release_run_from_the_command_line_and_its_judgement(photograph_folder, tmp_path):
-    more = ("--stage", "latents", "--latents", "release", "--optimiser", "adam", "--lr", "1e-4", "--fillers")
-    subprocess.run(
-        command(photograph_folder, tmp_path / "run", *ONE_STEP, *more), check=True, capture_output=True, text=True
-    )
-    table = tmp_path / "judged.csv"
-    training.judge_run(tmp_path / "run", table)
-    (row,) = csv.DictReader(table.open())
-    assert row["latents"] == "release"
-    assert float(row["kl"]) > 0
-    assert 0 <= float(row["active"]) <= sr.LATENTS
-    assert 5 < float(row["psnr"]) < float(row["psnr_bicubic"])  # an untrained net
-    assert {"psnr_prior", "diversity_prior", "psnr_deploy"} <= row.keys()
-    state = load_file(tmp_path / "run" / "checkpoint.safetensors")
-    assert state["model.ip1.weight"].shape == (4096, 32768)
-    path = training.export(tmp_path / "run", "4x-D", tmp_path / "weights")
-    assert not sr.load_model(path).has_encoder
+@pytest.mark.skipif(not VGG_FILE.is_file(), reason="no ../shared/perceptual")
+def test_perceptual_distance_is_that_of_features_of_unit_length(pictures):
+    """The form that published figures have: bicubic images look further from their originals than halfway ones."""
+    up, hr = pictures
+    vgg = VGG(VGG_FILE)
+    assert float(vgg.distance(hr, hr).max()) == 0
+    half = vgg.distance((up + hr) / 2, hr)
+    whole = vgg.distance(up, hr)
+    assert whole.shape == (2,)
+    assert (half < whole).all()
+    layers = vgg.layers
+    x = F.conv2d(torch.cat([up, hr]), *layers["colour"])
+    total = 0
+    for block, depth in ((1, 2), (2, 2), (3, 4)):
+        for i in range(1, depth + 1):
+            x = F.relu(F.conv2d(x, *layers[f"conv{block}_{i}"], padding=1))
+        a, b = F.normalize(x, dim=1).chunk(2)
+        total = total + (a - b).square().sum(1).mean((1, 2))
+        x = F.max_pool2d(x, 2)
+    torch.testing.assert_close(whole, total / 3)
 
 
-def test_p_is_stored_as_what_differs_from_d(photograph_folder, tmp_path):
-    d, p, weights = tmp_path / "d", tmp_path / "p", tmp_path / "weights"
-    subprocess.run(command(photograph_folder, d, *ONE_STEP), check=True, capture_output=True)
-    more = ("--initial", str(d), "--variant", "P", "--train", "decoder")
-    subprocess.run(command(photograph_folder, p, *ONE_STEP, *more), check=True, capture_output=True)
-    whole = training.export(d, "4x-D", weights)
-    part = training.export(p, "4x-P", weights, base="4x-D")
-    assert part.stat().st_size < 2e6 < 2e7 < whole.stat().st_size
-    model, base = sr.load_model(part), sr.load_model(whole)
-    assert torch.equal(model.ip5.weight, base.ip5.weight)
-    assert torch.equal(model.feat2_1.weight, base.feat2_1.weight)
-    own = load_file(p / "checkpoint.safetensors")["ema.conv1_SR_s1.weight"]
-    assert torch.allclose(model.conv1_SR_s1.weight, own, rtol=1e-3, atol=1e-6)
-    assert not torch.equal(model.conv1_SR_s1.weight, base.conv1_SR_s1.weight)
-    card = (weights / "README.md").read_text()
-    assert "What is not in the file is 4x-D's." in card
-    rows = list(csv.DictReader((weights / "curves" / "4x-P.csv").open()))
-    assert [r["run"] for r in rows] == ["d", "p"]
-    old = shutil.copytree(weights, tmp_path / "old")
-    training.export(p, "4x-D", weights)  # another base
-    with pytest.raises(ValueError, match="another 4x-D"):
-        sr.load_model(part)
-    training.reissue(old / part.name, "4x-P", weights, base="4x-D", temperature=0.5)
-    with pytest.raises(ValueError, match="the name must be 4x-D or 4x-P, not '8x-P'"):
-        training.reissue(old / part.name, "8x-P", weights)
-    assert sr.load_model(part).temperature == 0.5
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), sr.load_model(part).parameters(), strict=True))
-    assert "Answers at temperature 0.5" in (weights / "README.md").read_text()
-    whole.unlink()
-    with pytest.raises(FileNotFoundError, match="SR_VAE_4x-D"):
-        sr.load_model(part)
-    assert json.loads((p / "config.json").read_text())["variant"] == "P"
+def test_compiled_objective_is_the_plain_one(pictures, tmp_path):
+    """The capture that a GPU's compiler gets has no break in it, and computes the same."""
+    up, hr = pictures
+    for options in ({"stage": "answer"}, {"stage": "latents", "initial": str(first_run(tmp_path))}):
+        run = trainer(tmp_path, **options)
+        drawn = run.objective.draw(0)
+        captured = torch.compile(run.objective.__call__, backend="aot_eager", fullgraph=True)
+        for name, t in captured(up, hr, drawn).items():
+            torch.testing.assert_close(t, run.objective(up, hr, drawn)[name])
 
 
-def test_a_log_forgets_what_will_be_done_again(tmp_path):
-    log = tmp_path / "log.csv"
-    log.write_text("step,psnr\n10,1\n20,2\n30,3\n")
-    training.forget_rows(log, 20)
-    assert log.read_text() == "step,psnr\n10,1\n20,2\n"
+def first_run(folder):
+    """The folder of a run that was saved as it began."""
+    run = trainer(folder / "first")
+    run.save(0.0)
+    return run.run

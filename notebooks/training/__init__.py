@@ -1,0 +1,21 @@
+"""Training of the SR-VAE, a room a subject. Nothing here needs Jupyter.
+
+=============  =======================================================================================
+config         the settings of a run, and how earlier versions wrote them
+photographs    a folder or a pack of photographs in memory; making a pack
+patches        random pairs of patches, cut where the network is
+teachers       stronger answers as targets: the run's own self-ensemble, or trained networks
+perceptual     VGG-19 features: the release's VGG term, the distances of the energy score
+objective      what each stage minimises
+latents        the start of the latent branch, with a generator that conditions
+optimiser      Muon, and Adam beside it or as the release has it
+schedule       how far a run has come, in steps or in minutes
+checkpoints    a run's folder: weights and state, record, log
+trainer        one run: a step, and the loop around it
+validation     figures on held-out patches
+export         compact weights, the model card, pieces that fit through a narrow door
+recipe         a whole scale within given minutes
+speed          how fast all this is on the machine at hand
+cli            the command line of ``train.py``
+=============  =======================================================================================
+"""

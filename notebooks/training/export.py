@@ -1,0 +1,239 @@
+"""From a run to files that others use: compact weights, the model card, and pieces that fit through a narrow door."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import srvae_core as sr
+
+from .checkpoints import LOG, RECORD, averaged_weights, read_notes, read_record
+from .config import LAMBDA
+from .files import read_rows, replaced, write_rows, write_text
+
+MANIFEST = "pieces.json"
+PIECE_BYTES = 15 * 2**20
+SAID_BY_SAVE = {"format", "scale", "residual", "grid_generator", "base", "base_digest"}  # notes that `save_model` makes
+
+
+# -- weights files ------------------------------------------------------------------------------------------
+
+
+def weights_file(folder: Path, name: str) -> Path:
+    """Where a model of a name lies in a folder."""
+    return folder / f"SR_VAE_{name}.safetensors"
+
+
+def variant_of(name: str, scale: int) -> str:
+    """The variant in the name of a model of that scale; a ValueError for any other name."""
+    names = {f"{scale}x-{variant}": variant for variant in LAMBDA}
+    if name not in names:
+        raise ValueError(f"the name must be {' or '.join(names)}, not {name!r}")
+    return names[name]
+
+
+def export(run: str | Path, name: str, folder: Path = sr.WEIGHTS, base: str = "", *, card: bool = True) -> Path:
+    """Write a run's averaged weights as the compact file SR_VAE_<name>.safetensors and renew the model card.
+
+    Args:
+        run: its folder.
+        name: of the model, such as "4x-D".
+        folder: where to.
+        base: a model in the same folder whose equal weights are left out of the file (P keeps most of D's).
+        card: write README.md and ``curves/<name>.csv``: the validation figures of the run and, as far as their folders
+            are there, of the runs that it started from.
+
+    Raises:
+        FileNotFoundError: no such run, no checkpoint in it yet, or no such base.
+        ValueError: a name that does not fit the run's scale, or weights that are not finite.
+    """
+    run = Path(run)
+    record = read_record(run, needed=True)
+    variant = variant_of(name, record["scale"])
+    net = sr.SRVAE(record["scale"], grid_generator=True)
+    weights = averaged_weights(run)
+    net.load_state_dict({k: weights[k] for k, _ in net.named_parameters()}, strict=False)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = read_rows(run / LOG)
+    notes = {"temperature": record.get("temperature", 0.0), "variant": variant, "history": record["history"]}
+    notes |= {"sources": record["sources"], "validation": rows[-1] if rows else {}}
+    path = weights_file(folder, name)
+    sr.save_model(net, path, base=base, **notes)
+    if card:
+        (folder / "curves").mkdir(exist_ok=True)
+        write_rows(folder / "curves" / f"{name}.csv", curve(run))
+        write_card(folder)
+    return path
+
+
+def reissue(
+    file: str | Path, name: str, folder: Path = sr.WEIGHTS, base: str = "", temperature: float | None = None
+) -> Path:
+    """Write a weights file again as SR_VAE_<name>.safetensors, over another base or with another temperature.
+
+    For a P that stays what it was when its D is trained further. What the file says of itself goes along, its own
+    temperature too unless another is given.
+
+    Raises:
+        FileNotFoundError, ValueError: no readable weights file, no name of its scale, or no such base.
+    """
+    model = sr.load_model(file)
+    variant_of(name, model.scale)
+    notes = {k: v for k, v in read_notes(Path(file)).items() if k not in SAID_BY_SAVE}
+    path = weights_file(folder, name)
+    own = model.temperature if temperature is None else temperature
+    sr.save_model(model, path, base=base, **notes | {"temperature": own})
+    write_card(folder)
+    return path
+
+
+def curve(run: Path) -> Iterator[dict[str, str]]:
+    """The rows of log.csv of a run and, before them, of those that it started from, with their stage.
+
+    A run that started from a weights file goes on from the ``curves`` beside that file.
+    """
+    record = read_record(run)
+    if not record:
+        return
+    if record.get("initial"):
+        yield from _earlier_curve(run, record["initial"])
+    for row in read_rows(run / LOG):
+        yield {"run": run.name, "scale": str(record["scale"]), "stage": record["stage"]} | row
+
+
+def _earlier_curve(run: Path, initial: str) -> Iterator[dict[str, str]]:
+    """The rows of what a run started from: a run's folder, or a weights file."""
+    for source in (Path(initial), run.parent / initial):
+        if (source / RECORD).is_file():
+            yield from curve(source)
+            return
+        shipped = source.parent / "curves" / f"{source.stem.removeprefix('SR_VAE_')}.csv"  # `export` wrote it
+        if source.is_file() and shipped.is_file():
+            with shipped.open(newline="") as f:
+                yield from csv.DictReader(f)
+            return
+
+
+# -- the model card -----------------------------------------------------------------------------------------
+
+CARD_HEAD = """\
+# Weights
+
+Written by `python notebooks/train.py export`; the facts are in the metadata of each file. Commands that name
+`notebooks/training.py` are those of version 0.1, of which `notebooks/train.py run` has come.
+
+generator1 is held on the LR grid, fully connected weights are int8 with a scale and the largest number of
+each row apart, convolutions float16. The encoder is not needed to sample and is not shipped. A model with a
+base holds only what differs from it. `curves/` has the validation figures of the runs.
+"""
+
+
+def write_card(folder: Path = sr.WEIGHTS) -> None:
+    """Write README.md, the model card, from what the weights files say of themselves."""
+    parts = [_card_of(file) for file in sorted(folder.glob("SR_VAE_*.safetensors"))]
+    write_text(folder / "README.md", "\n".join([CARD_HEAD, *parts]))
+
+
+def _card_of(file: Path) -> str:
+    """One model's part of the card."""
+    notes = read_notes(file)
+    lines = [f"## {file.stem.removeprefix('SR_VAE_')}\n", f"`{file.name}`, {file.stat().st_size / 1e6:.1f} MB.\n"]
+    if "base" in notes:
+        lines.append(f"What is not in the file is {notes['base']}'s.\n")
+    if notes.get("temperature"):
+        lines.append(f"Answers at temperature {notes['temperature']:g} unless another is asked for.\n")
+    if "history" not in notes:
+        return "\n".join([*lines, "Not written by an export: how it was trained is not on record.\n"])
+    history = notes["history"]
+    lines += ["| stage | steps | batch | minutes | machine | command |", "|---|---|---|---|---|---|"]
+    for stage in history:
+        lines.append("| {stage} {scale}x | {steps} | {batch} | {minutes} | {machine} | `{command}` |".format(**stage))
+    told = {
+        "The energy score's features: {} (Collaborative Distillation, MIT).": "features",
+        "The VGG term's features: {} (Simonyan and Zisserman).": "vgg",
+        "Targets were in part answers of: {} (VapSR, Zhou et al. 2022; self: its own self-ensemble).": "teacher",
+    }
+    for sentence, key in told.items():
+        names = sorted({stage.get(key, "") for stage in history} - {""})
+        lines += ["", sentence.format(", ".join(names))] if names else []
+    lines += ["", *(f"Note on the {stage['stage']} stage: {stage['note']}" for stage in history if "note" in stage)]
+    factors = [stage["noise_factor"] for stage in history if "noise_factor" in stage]
+    lines += [f"After training, ip4's weights were multiplied by {f:g}: see `calibrate_noise`." for f in factors]
+    aside = ("step", "seconds", "waited")
+    figures = ", ".join(f"{k} {v}" for k, v in notes["validation"].items() if k not in aside and v != "")
+    lines += ["", f"On held-out patches of the training photographs: {figures}.", ""]
+    lines += ["| photographs | source | licence |", "|---|---|---|"]
+    lines += ["| {photographs} | {source} | {licence} |".format(**source) for source in notes["sources"]] + [""]
+    return "\n".join(lines)
+
+
+# -- pieces -------------------------------------------------------------------------------------------------
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def split(files: list[Path], folder: Path, limit: int = PIECE_BYTES) -> list[Path]:
+    """Cut files into pieces of at most ``limit`` bytes, and note in pieces.json how they belong together.
+
+    Pieces of an earlier call that are no longer needed are removed, after the new ones stand.
+
+    Returns:
+        The pieces and pieces.json.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest, pieces = {}, []
+    for file in files:
+        data = file.read_bytes()
+        parts = [data[at : at + limit] for at in range(0, max(len(data), 1), limit)]
+        names = [f"{file.name}.{i}of{len(parts)}" for i in range(1, len(parts) + 1)]
+        for name, part in zip(names, parts, strict=True):
+            with replaced(folder / name) as target:
+                target.write_bytes(part)
+        manifest[file.name] = {"sha256": _digest(data), "bytes": len(data), "pieces": names}
+        pieces += [folder / name for name in names]
+    write_text(folder / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    for old in folder.glob("*.safetensors.*of*"):
+        if old not in pieces:
+            old.unlink()
+    return [*pieces, folder / MANIFEST]
+
+
+def join(folder: str | Path, target: str | Path) -> list[Path]:
+    """Put the weights together again whose pieces lie in a folder, each checked against its digest first.
+
+    The curves beside them (a CSV file named after each model) come along, and the model card is renewed.
+
+    Raises:
+        FileNotFoundError: no pieces.json, or a piece is missing.
+        ValueError: a file does not come out as it was.
+    """
+    folder, target = Path(folder), Path(target)
+    if not (folder / MANIFEST).is_file():
+        raise FileNotFoundError(f"{folder} has no {MANIFEST}: it holds no pieces")
+    manifest = json.loads((folder / MANIFEST).read_text())
+    missing = [name for entry in manifest.values() for name in entry["pieces"] if not (folder / name).is_file()]
+    if missing:
+        raise FileNotFoundError(f"{folder} lacks pieces: {', '.join(missing)}")
+    whole = {}
+    for name, entry in manifest.items():
+        data = b"".join((folder / Path(piece).name).read_bytes() for piece in entry["pieces"])
+        if _digest(data) != entry["sha256"]:
+            raise ValueError(
+                f"{name}: its pieces in {folder} are damaged ({len(data)} bytes, {entry['bytes']} written)"
+            )
+        whole[target / Path(name).name] = data
+    target.mkdir(parents=True, exist_ok=True)
+    for path, data in whole.items():
+        with replaced(path) as part:
+            part.write_bytes(data)
+        table = folder / f"{path.stem.removeprefix('SR_VAE_')}.csv"
+        if table.is_file():
+            (target / "curves").mkdir(exist_ok=True)
+            write_text(target / "curves" / table.name, table.read_text())
+    write_card(target)
+    return list(whole)

@@ -1,0 +1,135 @@
+"""The start of the latent branch: a place for each latent, and a generator that shapes noise by the LR image.
+
+Left to gradient descent from random weights, g(LR) stays the same for every patch, and sampling is not conditional.
+:func:`shape_generator` therefore starts it, in the release's very layers, where it is useful: generator1 detects
+contrast on the LR grid, and generator2, by ridge regression, makes of that the size of what bicubic interpolation lacks
+at each latent's place. Noise then goes where the picture is uncertain.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+import srvae_core as sr
+
+PLACES = 16  # contrast is detected at 16x16 places, in two ways each: generator1 has 512 outputs
+CONTRAST = 4.0  # generator1's outputs are this much times the contrast, in [0, 1]
+RIDGE = 0.1  # of the regression, as a share of the mean square of the detectors
+OFFSET = 6.0  # keeps generator2's outputs above its ReLU; mvn takes it away again
+
+
+def positions(scale: int) -> Tensor:
+    """The place of each latent on its map, (1024,) int64: 4x one latent at each of 32x32 places, 8x four at 16x16."""
+    places = (sr.PATCH // scale) ** 2
+    return torch.arange(sr.LATENTS) % places
+
+
+def signs() -> Tensor:
+    """+1 and -1 in turn, (1024,): g keeps a mean near 0, so that mvn changes its shape little."""
+    return 1.0 - 2.0 * (torch.arange(sr.LATENTS) % 2)
+
+
+@torch.no_grad()
+def start_latents(net: sr.SRVAE, loudness: float = 4.0) -> None:
+    """Give each latent a place: ip4 ... ip6 as signed identities onto the spatial grid.
+
+    z > 0 and z < 0 go to different channels of the latent map (4x: one latent per LR pixel; 8x: four). The
+    generator starts as g = +-1 everywhere; :func:`shape_generator` does better. decoder1 must make up for the prior's
+    0.1 and be heard beside the LR branch's code, whose size differs between runs: where samples hardly differ after 50
+    steps, raise loudness.
+
+    Args:
+        net: the model; its generator1 is held on the LR grid or not.
+        loudness: standard deviation of decoder1's weights.
+    """
+    n = sr.LATENTS
+    for layer in (net.ip4, net.ip5, net.ip6, net.generator2):
+        layer.weight.normal_(0, 1e-3)
+        layer.bias.zero_()
+    net.ip4.weight[:n] += torch.eye(n)
+    net.ip4.weight[n:] -= torch.eye(n)
+    net.ip5.weight += torch.eye(2 * n)
+    net.ip6.weight[: 2 * n] += torch.eye(2 * n)
+    net.generator1.weight.normal_(0, 0.02)
+    net.generator2.weight.normal_(0, 0.02)
+    net.generator2.bias.copy_(signs())
+    net.decoder1.weight.normal_(0, loudness)
+    net.decoder1.bias.zero_()
+    if net.has_encoder:  # mu starts near 0, sd at the prior's 0.1
+        net.ip3.weight.mul_(0.1)
+        net.ip3.bias.zero_()
+        net.ip3.bias[n:] = math.log(sr.PRIOR_SD)
+
+
+def contrast_detectors(scale: int) -> Tensor:
+    """Differences on the LR grid of a patch with two samples around it: (512, 3, n + 4, n + 4), n = 128 / scale.
+
+    At each of 16x16 places two of them: 2x2 samples against the 4x4 around them, and left against right.
+    """
+    n = sr.PATCH // scale
+    stride = n // PLACES
+    surround = torch.full((4, 4), -1 / 16)
+    surround[1:3, 1:3] += 1 / 4
+    horizontal = torch.zeros(4, 4)
+    horizontal[1:3, 1], horizontal[1:3, 2] = 1 / 2, -1 / 2
+    rows = []
+    for kernel in (surround, horizontal):
+        for place in range(PLACES**2):
+            y, x = (2 + stride * i for i in divmod(place, PLACES))  # in the grid, whose patch begins at 2
+            grid = torch.zeros(n + 4, n + 4)
+            part = kernel[: n + 5 - y, : n + 5 - x]  # at 8x the last places reach the grid's end
+            grid[y - 1 : y + 3, x - 1 : x + 3] = part
+            rows.append(grid.expand(3, -1, -1) / 3)  # grey
+    return CONTRAST * torch.stack(rows)
+
+
+def uncertainty(up: Tensor, hr: Tensor, scale: int) -> Tensor:
+    """How much bicubic interpolation lacks at each latent's place, relative to the patch.
+
+    Two (B, 3, 128, 128) -> (B, 1024): root-mean-square of hr - up, of mean square 1 over the latents.
+    """
+    lacking = F.avg_pool2d((hr - up).square().mean(1, keepdim=True), scale).sqrt().flatten(1)
+    lacking = lacking[:, positions(scale).to(lacking.device)] + 1e-4  # nothing lacks nowhere
+    return lacking / lacking.square().mean(1, keepdim=True).sqrt()
+
+
+@torch.no_grad()
+def shape_generator(net: sr.SRVAE, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """Start generator1 and generator2 so that g(LR) says where the picture is uncertain.
+
+    Args:
+        net: a model whose generator1 is held on the LR grid.
+        batches: enlarged LR and HR patches, each (B, 3, 128, 128); some 2,500 altogether.
+
+    Raises:
+        ValueError: for a model with the release's 49,152 columns.
+    """
+    if not net.grid_generator:
+        raise ValueError("generator1 must be held on the LR grid: SRVAE(scale, grid_generator=True)")
+    # The layer reads Q^T up Q, and up = U lr U^T with U = Q P (polar form): P^-1 on both sides gives the LR samples.
+    q = net.generator1.q.double().cpu()
+    back = torch.linalg.inv(q.T @ sr.grid_matrix(net.scale))
+    detectors = back.T @ contrast_detectors(net.scale).double() @ back
+    net.generator1.weight.copy_(detectors.flatten(1))
+    net.generator1.bias.zero_()
+
+    # Ridge regression, its sums made batch by batch; the last detector is the constant 1.
+    detectors_squared, detectors_wanted, patches = 0.0, 0.0, 0
+    for up, hr in batches:
+        seen = F.relu(net.generator1(up)).double()
+        seen = torch.cat([seen, seen.new_ones(len(seen), 1)], 1)
+        wanted = OFFSET + signs().to(up) * uncertainty(up, hr, net.scale)
+        detectors_squared = detectors_squared + seen.T @ seen
+        detectors_wanted = detectors_wanted + seen.T @ wanted.double()
+        patches += len(up)
+    size = detectors_squared.diagonal()[:-1].mean()
+    penalty = torch.full_like(detectors_squared[0], float(RIDGE * size))
+    penalty[-1] = 0  # the mean is free
+    solution = torch.linalg.solve(detectors_squared + torch.diag(penalty), detectors_wanted)  # (513, 1024)
+    net.generator2.weight.copy_(solution[:-1].T)
+    net.generator2.bias.copy_(solution[-1])

@@ -1,0 +1,202 @@
+"""The loop around a run's steps: patches, validations, checkpoints, and how it begins and ends."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from accelerate.utils import broadcast
+from torch import Tensor
+from tqdm import tqdm
+
+import srvae_core as sr
+
+from . import checkpoints
+from .checkpoints import CLOCK, LOG, TAUGHT
+from .config import Config
+from .files import append_row, forget_rows
+from .latents import shape_generator
+from .patches import Batch, Patches, held_out_patches
+from .photographs import Photographs, load_photographs
+from .schedule import Clock, Schedule
+from .teachers import SelfEnsemble, Taught, teacher_of
+from .trainer import Trainer
+from .validation import FACTORS
+
+SHAPING_BATCH = 50  # patches at once that start the generator
+
+
+def train(config: Config, photographs: Photographs | None = None, started: float | None = None) -> Trainer:
+    """Run, or go on with, the run that a configuration describes.
+
+    Args:
+        config: its settings.
+        photographs: of ``config.data``, where they are in memory already.
+        started: ``time.monotonic()`` when the program started: minutes count from there. None is now.
+
+    Raises:
+        NotFiniteError: the loss or the weights are no finite numbers any more; the last good checkpoint is kept.
+        ValueError: settings that cannot be meant, or that the run was not begun with; unusable photographs.
+        FileNotFoundError: a file or folder that is named is not there.
+    """
+    trainer = Trainer(config)
+    trainer.run.mkdir(parents=True, exist_ok=True)
+    main = trainer.process == 0
+    clock = Clock(trainer.run / CLOCK if main and config.minutes else None, started or time.monotonic())
+    teacher = teacher_of(config, trainer.pictures)  # the first weights', before anything is resumed
+    seconds = trainer.resume()
+    clock.resume(seconds or 0.0)  # its file may be ahead of a run that was killed before its first checkpoint
+    if seconds is not None and main:
+        print(f"resumed at step {trainer.step}", flush=True)
+    if main:
+        forget_rows(trainer.run / LOG, trainer.step)
+    if photographs is None:
+        if not config.data:
+            raise ValueError("say what to train on: --data FOLDER or PACK")
+        photographs = load_photographs(config.data, config.scale)
+    _check_same_photographs(trainer, photographs)
+    Loop(trainer, photographs, teacher, Schedule(config, clock)).go()
+    return trainer
+
+
+def _check_same_photographs(trainer: Trainer, photographs: Photographs) -> None:
+    """ValueError if the run was begun on other photographs; version 0.1 did not note which."""
+    digest = checkpoints.read_record(trainer.run).get("photographs")
+    if trainer.step and digest and digest != photographs.digest:
+        raise ValueError(
+            f"{trainer.run} holds a run that was begun on other photographs than those of data {trainer.config.data}. "
+            "Give the same again to go on with it, or name another folder with --run"
+        )
+
+
+class Loop:
+    """The steps of a run with their validations and checkpoints."""
+
+    def __init__(
+        self,
+        trainer: Trainer,
+        photographs: Photographs,
+        teacher: SelfEnsemble | Callable[[Batch], Tensor] | None,
+        schedule: Schedule,
+    ) -> None:
+        self.trainer, self.config, self.schedule = trainer, trainer.config, schedule
+        self.main = trainer.process == 0
+        self.facts = {"sources": photographs.sources, "photographs": photographs.digest}
+        held_out, config = held_out_patches(photographs), self.config
+        if trainer.vgg:
+            trainer.vgg.calibrate(*(t.to(trainer.device) for t in held_out[:2]))
+        self.held_out = Batch(*(t[: config.validated] for t in held_out[:2]))
+        self.untaught = self.patches = Patches(
+            photographs.for_training,
+            config.batch,
+            candidates=config.candidates,
+            seed=config.seed,
+            share=(trainer.process, trainer.processes),
+            device=trainer.device,
+            margin=teacher.margin if teacher else 0,
+        )
+        if config.shapes_noise and trainer.step == 0 and (trainer.new_latents or config.reshape):
+            self._shape_generator()
+        if teacher:
+            kept = trainer.run / TAUGHT if config.pool else None
+            self.patches = Taught(self.untaught, teacher, config.teacher_share, config.pool, kept)
+
+    def _other_patches(self, batch: int) -> Patches:
+        """Patches of the same photographs as no step of the run sees, the same for all processes."""
+        return self.untaught.like(batch=batch, seed=self.config.seed + 1, share=(0, 1), candidates=2, margin=0)
+
+    def _shape_generator(self) -> None:
+        """Start g(LR) by what the training photographs say (see :func:`latents.shape_generator`)."""
+        trainer, drawn = self.trainer, self._other_patches(SHAPING_BATCH)
+        shape_generator(trainer.net, (drawn(step)[:2] for step in range(-(-self.config.shaping // SHAPING_BATCH))))
+        for name, average in trainer.average.items():  # of what is trained, generator2
+            if name.startswith("generator"):
+                average.copy_(trainer.parameters[name].detach())
+
+    def go(self) -> None:
+        """All steps that are left."""
+        trainer, schedule, config = self.trainer, self.schedule, self.config
+        timed = config.minutes is not None
+        if timed:
+            self._rehearse_end()
+        share = self._share()
+        if share >= 1 and trainer.step:  # nothing is left but, where it was killed at that point, the end itself
+            return None if trainer.finished else self._finish()
+        trainer.finished = False  # it goes on for longer than it was first meant to
+        last = 10**9 if timed else config.steps
+        bar = tqdm(initial=trainer.step, total=None if timed else last, disable=None if self.main else True)
+        for batch in self.patches.stream(trainer.step, last, config.workers):
+            trainer.train_step(batch, schedule.learning_rate(trainer.step, share))
+            bar.update()
+            before, share = share, self._share()
+            if self.main:
+                schedule.clock.tick()
+            if share >= 1:
+                break
+            if schedule.due(config.validations, before, share):
+                self._validate()
+            if schedule.due(config.checkpoints, before, share):
+                trainer.save(schedule.clock.seconds, self.facts)
+        self._finish()
+
+    def _share(self) -> float:
+        """The share of the run that is done; in minutes all processes follow the first one's clock."""
+        share = self.schedule.share(self.trainer.step)
+        if self.config.minutes is None or self.trainer.processes == 1:
+            return share
+        return float(broadcast(torch.tensor(share, dtype=torch.float64, device=self.trainer.device)))
+
+    @property
+    def _calibrates(self) -> bool:
+        """Whether the run moves convolutions that were trained with noise, without it."""
+        return self.config.stage == "answer" and not self.trainer.pictures.silent
+
+    def _finish(self) -> None:
+        """What ends a run: noise that fits the convolutions, a validation, a checkpoint."""
+        if self._calibrates:
+            self.trainer.calibrate_noise(self._other_patches(self.config.validated)(0))
+        self._validate()
+        self.trainer.finished = True
+        self.trainer.save(self.schedule.clock.seconds, self.facts)
+
+    def _validate(self) -> None:
+        """A row of the log."""
+        trainer, seconds = self.trainer, self.schedule.clock.seconds
+        row = {"step": trainer.step, "seconds": round(seconds), "waited": round(self.patches.waited, 1)}
+        row |= trainer.tally.means()
+        if self.main:
+            append_row(trainer.run / LOG, row | trainer.validate(self.held_out))
+
+    def _rehearse_end(self) -> None:
+        """Do once what ends a run in minutes, so that the time for it can be kept; says where the run begins, too."""
+        begin = time.monotonic()
+        if self.trainer.step == 0:
+            self._validate()
+        else:
+            self.trainer.validate(self.held_out)
+        reserve = time.monotonic() - begin
+        if self._calibrates:
+            patches, begin = self._other_patches(self.config.validated)(0), time.monotonic()
+            self.trainer.calibrate_noise(patches, [1.0])  # which changes nothing
+            reserve += (time.monotonic() - begin) * len(FACTORS)
+        self.schedule.reserve = reserve
+
+
+def judge_run(run: str | Path, table: Path, data: str | None = None) -> None:
+    """Add a row to a CSV file: a run's averaged weights on the held-out patches, without back-projection.
+
+    Judged at z = 0, at the prior, and at what the release's deploy nets draw, sd ~ N(0, 1) in the place of 0.1.
+    """
+    run = Path(run)
+    record = checkpoints.read_record(run, needed=True)
+    config = Config.from_record(record)
+    config.run, config.initial, config.vgg_weight, config.teacher, config.pool = str(run), str(run), 0.0, (), None
+    trainer = Trainer(config)
+    held_out = held_out_patches(load_photographs(data or record["data"], config.scale))
+    sampled = not trainer.pictures.silent
+    draws = {"": 0.0} | ({"_prior": sr.PRIOR_SD, "_deploy": 1.0} if sampled else {})
+    row = {"run": run.name, "scale": config.scale, "latents": config.latents if sampled else "none"}
+    row |= {"steps": record["history"][-1]["steps"]}
+    append_row(table, row | trainer.judge(held_out, draws, consistency=False))

@@ -1,0 +1,263 @@
+"""What a stage minimises: the deterministic answer, the paper's objective, or an energy score of prior samples.
+
+L1 and VGG terms are sums over a patch, KL one over its latents, all averaged over the batch (the release sums over the
+batch too, which no optimiser here notices). Whatever is random in a step is drawn first, by :meth:`Objective.draw`, so
+that the rest is a function of tensors alone, which torch can compile.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import Tensor
+
+import srvae_core as sr
+
+from .compiling import to_device
+from .config import Config
+from .perceptual import VGG, Distances, energy_score
+
+VGG_SHIFT = 16  # pixels by which the window that the VGG term sees moves at random: the reach of conv5_4's cells
+
+Terms = dict[str, Tensor]
+
+
+def kl_divergence(mu: Tensor, logsd: Tensor) -> Tensor:
+    """KL( N(mu, sd^2) || N(0, 0.1^2) ) of each latent in nats: 50 mu^2 + 50 sd^2 - log(10 sd) - 1/2."""
+    precision = 1 / sr.PRIOR_SD**2
+    return 0.5 * precision * (mu.square() + (2 * logsd).exp()) - logsd + math.log(sr.PRIOR_SD) - 0.5
+
+
+class Pictures:
+    """The network as training uses it: codes and answers of patches, in bfloat16 where the hardware has it.
+
+    Args:
+        net: the model, on its device.
+        fp32: no bfloat16.
+        silent: z = 0 gives a latent map of zeros, as in a net whose latent branch was never trained; ip4-ip6 are then
+            left out.
+    """
+
+    def __init__(self, net: sr.SRVAE, *, fp32: bool = False, silent: bool = False) -> None:
+        self.net, self.silent, self.scale = net, silent, net.scale
+        self.device = net.feat1_1.weight.device
+        # A CPU that emulates bfloat16 would need several times float32's time.
+        self.bfloat16 = not fp32 and (self.device.type != "cpu" or sr.has_bfloat16())
+        # Both ways of bicubic interpolation of whole patches, as matrices: (128, 128 / scale) and its counterpart. On a
+        # GPU they are far quicker than `interpolate`, whose backward pass adds atomically, in any order.
+        low, high = torch.eye(sr.PATCH // self.scale), torch.eye(sr.PATCH)
+        self.up_matrix = self._one_axis(low, up=True).to(self.device)
+        self.down_matrix = self._one_axis(high, up=False).to(self.device)
+
+    def _one_axis(self, impulses: Tensor, *, up: bool) -> Tensor:
+        """The matrix of ``srvae_core.bicubic`` along one axis: what it makes of unit impulses."""
+        n = len(impulses)
+        stretched = impulses[:, None, :, None].expand(n, 1, n, self.scale)  # (impulse, 1, position, anything)
+        made = sr.bicubic(stretched.double(), self.scale, up=up)
+        return made[:, 0, :, 0].T.float().contiguous()
+
+    def enlarge(self, lr: Tensor) -> Tensor:
+        """(B, 3, 128 / scale, 128 / scale) -> (B, 3, 128, 128), not rounded."""
+        return self.up_matrix @ lr @ self.up_matrix.T
+
+    def downscale(self, hr: Tensor) -> Tensor:
+        """(B, 3, 128, 128) -> (B, 3, 128 / scale, 128 / scale), not rounded."""
+        return self.down_matrix @ hr @ self.down_matrix.T
+
+    def autocast(self) -> torch.autocast:
+        """What the network's parts run in."""
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=self.bfloat16)
+
+    def code(self, up: Tensor) -> Tensor:
+        """The LR branch's code of enlarged patches, (B, 64, h, w)."""
+        with self.autocast():
+            return self.net.input_code(self.net.features(up)).float()
+
+    def answer(self, code: Tensor, z: Tensor | None, up: Tensor, lr: Tensor | None) -> Tensor:
+        """The picture of z (None: zero), back-projected once where lr is given, as at inference."""
+        with self.autocast():
+            if z is None and self.silent:
+                size = (16, 16, 16) if self.scale == 8 else (4, 32, 32)
+                latent_map = code.new_zeros(len(up), *size)
+            else:
+                latent_map = self.net.latent_map(code.new_zeros(len(up), sr.LATENTS) if z is None else z)
+            y = self.net.reconstruct(code, latent_map, up)
+        y = y.float()
+        return y if lr is None else y + self.enlarge(lr - self.downscale(y))
+
+    def shaped(self, up: Tensor, eps: Tensor) -> Tensor:
+        """Prior latents z = 0.1 g(LR) eps: (B, 3, 128, 128), (B, 1024) -> (B, 1024)."""
+        return sr.PRIOR_SD * self.net.generator(up) * eps
+
+    @torch.no_grad()
+    def self_ensemble(self, up: Tensor, hr: Tensor) -> Tensor:
+        """The mean answer over flips and rotations of patches, each (B, 3, 128, 128), back-projected."""
+        lr, total = self.downscale(hr), torch.zeros_like(hr)
+        for k in range(8):
+            turned = sr.turn(up, k)
+            total += sr.unturn(self.answer(self.code(turned), None, turned, sr.turn(lr, k)), k)
+        return total / 8
+
+
+class Objective:
+    """The terms that one stage minimises, by name; their sum is what counts.
+
+    Args:
+        config: the run's settings.
+        pictures: the network.
+        vgg: the VGG term; None leaves it out.
+        distances: of the energy score.
+        share: (this process, processes).
+        mean: the mean of a tensor over all processes, where there are several.
+    """
+
+    halves = 0  # how often a step draws noise for every patch
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What :meth:`draw` gives, in its order."""
+        at = ("at",) if self.vgg and not self.config.fixed_vgg else ()
+        return (("eps",) if self.halves else ()) + at
+
+    def __init__(
+        self,
+        config: Config,
+        pictures: Pictures,
+        vgg: VGG | None,
+        distances: Distances,
+        share: tuple[int, int] = (0, 1),
+        mean: Callable[[Tensor], Tensor] | None = None,
+    ) -> None:
+        self.config, self.pictures, self.net = config, pictures, pictures.net
+        self.vgg, self.distances, self.share, self.mean = vgg, distances, share, mean
+        self.features_move = any(
+            p.requires_grad for k, p in self.net.named_parameters() if k.startswith(("feat", "input"))
+        )
+
+    def draw(self, step: int) -> Terms:
+        """The random numbers of one step, a function of (seed, step): ``eps`` (noise) and ``at`` (VGG's window)."""
+        drawn, device = {}, self.pictures.device
+        if self.halves:
+            generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
+            eps = sr.noise(generator, self.halves * self.config.batch)
+            process, processes = self.share
+            mine = [half.chunk(processes)[process] for half in eps.chunk(self.halves)]
+            drawn["eps"] = to_device(torch.cat(mine), device)
+        if self.vgg and not self.config.fixed_vgg:
+            at = np.random.default_rng([self.config.seed, step, 2]).integers(VGG_SHIFT, size=2)
+            drawn["at"] = to_device(torch.from_numpy(at), device)
+        return drawn
+
+    def __call__(self, up: Tensor, hr: Tensor, drawn: Terms) -> Terms:
+        """The terms for enlarged LR and HR patches, each (B, 3, 128, 128)."""
+        raise NotImplementedError
+
+    def code(self, up: Tensor) -> Tensor:
+        with torch.set_grad_enabled(self.features_move):
+            return self.pictures.code(up)
+
+    @staticmethod
+    def l1(y: Tensor, hr: Tensor) -> Tensor:
+        return (y - hr).abs().sum() / len(hr)
+
+    def perceptual(self, y: Tensor, hr: Tensor, drawn: Terms) -> Terms:
+        """The VGG term by name, where the run has one."""
+        if not self.vgg:
+            return {}
+        if "at" in drawn:
+            # Poolings see a picture in cells of 4 pixels (conv3_4), and what their average hides costs nothing: where
+            # the cells lie must vary, or the answers learn a grid.
+            window = torch.arange(sr.PATCH - VGG_SHIFT, device=y.device)
+            rows, columns = drawn["at"][0] + window, drawn["at"][1] + window
+            y, hr = (t.index_select(2, rows).index_select(3, columns) for t in (y, hr))
+        with self.pictures.autocast():
+            return {"vgg": self.config.lam * self.vgg(y, hr)}
+
+
+class AnswerObjective(Objective):
+    """L1 (and VGG) of the answer of z = 0; after a latents stage it is back-projected, as at inference."""
+
+    def __call__(self, up: Tensor, hr: Tensor, drawn: Terms) -> Terms:
+        lr = None if self.pictures.silent else self.pictures.downscale(hr)
+        y = self.pictures.answer(self.code(up), None, up, lr)
+        return {"answer": self.l1(y, hr)} | self.perceptual(y, hr, drawn)
+
+
+class PosteriorObjective(Objective):
+    """The paper's: L1, VGG and KL through the encoder.
+
+    With a true sample, z = mu + sd g(LR) eps, and z = 0 trained besides (``--latents sample``); or to the letter of the
+    release, z = mu + sd g(LR), in which nothing is drawn (``--latents release``).
+    """
+
+    @property
+    def halves(self) -> int:
+        return 0 if self.config.latents == "release" else 1
+
+    def __call__(self, up: Tensor, hr: Tensor, drawn: Terms) -> Terms:
+        with torch.set_grad_enabled(self.features_move), self.pictures.autocast():
+            features = self.net.features(up)
+            code = self.net.input_code(features).float()
+        with self.pictures.autocast():
+            mu, logsd = (t.float() for t in self.net.encode_features(features, self.net.features(hr)))
+        scaled = self.net.generator(up) * logsd.exp()
+        z = mu + (scaled * drawn["eps"] if "eps" in drawn else scaled)
+        y = self.pictures.answer(code, z, up, None)
+        terms = {"l1": self.l1(y, hr)} | self.perceptual(y, hr, drawn)
+        terms["kl"] = self.config.kl_weight * kl_divergence(mu, logsd).sum() / len(hr)
+        if self.config.latents == "sample":
+            terms["answer"] = self.l1(self.pictures.answer(code, None, up, None), hr)
+        return terms
+
+
+class PriorObjective(Objective):
+    """L1 of the answer of z = 0, and an energy score of two prior samples of each patch.
+
+    The VGG term looks at mild samples where the model answers by one (``temperature``), else at the answer.
+    """
+
+    halves = 2
+
+    @property
+    def mild(self) -> bool:
+        """Whether the VGG term looks at mild samples."""
+        return bool(self.vgg and self.config.temperature)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return super().names + (("mild",) if self.mild else ())
+
+    def draw(self, step: int) -> Terms:
+        drawn = super().draw(step)
+        if self.mild:
+            # Drawn anew from the step's seed, as one half, so that runs of version 0.1 go on with the same noise.
+            generator = torch.Generator().manual_seed(self.config.seed * 1_000_003 + step)
+            process, processes = self.share
+            eps = sr.noise(generator, self.config.batch).chunk(processes)[process]
+            drawn["mild"] = to_device(eps, self.pictures.device)
+        return drawn
+
+    def __call__(self, up: Tensor, hr: Tensor, drawn: Terms) -> Terms:
+        pictures, batch = self.pictures, len(up)
+        code, lr = self.code(up), pictures.downscale(hr)
+        zero = pictures.answer(code, None, up, lr)
+        g = self.net.generator(up)
+        twice = [torch.cat([t, t]) for t in (code, g, up, lr)]
+        z = sr.PRIOR_SD * twice[1] * drawn["eps"]
+        first, second = pictures.answer(twice[0], z, twice[2], twice[3]).split(batch)
+        score = energy_score(self.distances, first, second, hr, zero.detach(), self.mean)
+        terms = {"answer": self.l1(zero, hr), "energy": self.config.energy * score}
+        if not self.mild:
+            return terms | self.perceptual(zero, hr, drawn)
+        mild = self.config.temperature * sr.PRIOR_SD * g * drawn["mild"]
+        return terms | self.perceptual(pictures.answer(code, mild, up, lr), hr, drawn)
+
+
+def objective_of(config: Config) -> type[Objective]:
+    """The objective of a stage."""
+    if config.stage == "answer":
+        return AnswerObjective
+    return PriorObjective if config.latents == "prior" else PosteriorObjective

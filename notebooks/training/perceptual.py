@@ -1,0 +1,175 @@
+"""Features of VGG-19: the release's VGG term, the distances of the energy score, and a perceptual distance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from safetensors import safe_open
+from safetensors.torch import load_file
+from torch import Tensor
+
+import srvae_core as sr
+
+from .config import LAMBDA
+
+
+class Distances:
+    """How far apart two pictures are, as a list of distances of different reach.
+
+    Root-mean-square differences per place, averaged over places: of pixels, of 8x8 windows and, where a file
+    is given, of the features relu1_1, relu2_1 and relu3_1 of a distilled VGG-19 with its poolings
+    changed to average, the release's "modified VGG".
+    """
+
+    def __init__(self, features: str | Path | None = None, device: str | torch.device = "cpu") -> None:
+        self.weights: dict[str, Tensor] = {}
+        if features:
+            with safe_open(features, "pt") as f:
+                self.weights = {k: f.get_tensor(k).to(device) for k in f.keys()}  # noqa: SIM118
+
+    def describe(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) -> descriptions, each (B, numbers, places)."""
+        descriptions = [x.flatten(2), F.unfold(x, 8, stride=4)]
+        if self.weights:
+            h = self.conv(x, "conv0", padding=0)  # RGB in [0, 1] to what VGG-19 was trained on
+            for name in ("conv11", "conv12", "pool", "conv21", "conv22", "pool", "conv31"):
+                h = F.avg_pool2d(h, 2) if name == "pool" else F.relu(self.conv(h, name))
+                if name.endswith("1"):
+                    descriptions.append(h.flatten(2))
+        return [t.float() for t in descriptions]
+
+    def conv(self, x: Tensor, name: str, padding: int = 1) -> Tensor:
+        """One of the file's convolutions."""
+        return F.conv2d(x, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], padding=padding)
+
+    @staticmethod
+    def between(a: list[Tensor], b: list[Tensor]) -> list[Tensor]:
+        """The distances of two pictures' descriptions, a scalar each, averaged over the batch."""
+        return [((p - q).square().mean(1) + 1e-8).sqrt().mean() for p, q in zip(a, b, strict=True)]
+
+
+def energy_score(
+    distances: Distances,
+    y1: Tensor,
+    y2: Tensor,
+    hr: Tensor,
+    answer: Tensor,
+    mean: Callable[[Tensor], Tensor] | None = None,
+) -> Tensor:
+    """The energy score of two samples per patch: E|Y - HR| - E|Y - Y'| / 2, summed over the distances.
+
+    A proper scoring rule (Gneiting and Raftery, 2007): it is least, in expectation, when samples are spread as
+    the originals are, so silence does not pay. Each distance is in units of that of the z = 0 answer, so
+    that a sampler which always gives this answer scores 1 per distance; ``mean`` averages units over processes.
+    """
+    with torch.no_grad():
+        target = distances.describe(hr)
+        unit = torch.stack(distances.between(distances.describe(answer), target))
+        unit = unit if mean is None else mean(unit)
+    a, b = distances.describe(y1), distances.describe(y2)
+    parts = zip(*(distances.between(*p) for p in ((a, target), (b, target), (a, b))), unit, strict=True)
+    return torch.stack([((da + db) / 2 - ab / 2) / u for da, db, ab, u in parts]).sum()
+
+
+class VGG:
+    """The release's "modified VGG" term: L1 between VGG-19 features before their ReLU, poolings averaged.
+
+    Args:
+        file: a full VGG-19, as the authors' ``VGG_ILSVRC_19_layers.caffemodel`` or as .safetensors with torchvision's
+            names (features.0.weight ...), then conv5_4 is compared; or a .safetensors file of fewer layers with
+            Caffe's names and a ``colour`` layer, then its last layer is.
+        device: where to keep it.
+
+    The Caffe file gives the release's term itself, the sum of |difference| / 256. Features of any other file have
+    other sizes, so :meth:`calibrate` chooses the unit then: with P's lambda, 10, the term of the bicubic image weighs
+    as much as its L1 term, with D's a tenth of that.
+
+    Raises:
+        ValueError: no VGG-19 file.
+    """
+
+    POOLED = ("conv1_2", "conv2_2", "conv3_4", "conv4_4")
+
+    def __init__(self, file: str | Path, device: str | torch.device = "cpu") -> None:
+        file = Path(file)
+        names = [f"conv{b}_{i}" for b, n in enumerate((2, 2, 4, 4, 4), 1) for i in range(1, n + 1)]
+        layers = self.read(file, names)
+        self.names = [n for n in names if n in layers]
+        if "colour" not in layers or not self.names or self.names != names[: len(self.names)]:
+            raise ValueError(
+                f"{file} holds no VGG-19: conv1_1, conv1_2, ... and, with Caffe's names, colour are needed"
+            )
+        self.unit = 1 / 256 if file.suffix == ".caffemodel" else None
+        self.description = f"{file.name}, {self.names[-1]}"
+        self.layers = {n: [t.float().to(device) for t in layers[n]] for n in ("colour", *self.names)}
+
+    @staticmethod
+    def read(file: Path, names: list[str]) -> dict[str, list[Tensor]]:
+        """Weights and biases by Caffe's names; colour turns RGB in [0, 1] into what the first layer was trained on."""
+        if file.suffix == ".caffemodel":
+            bgr = torch.eye(3).flip(0)[:, :, None, None] * 255
+            caffe = {k: [t[0], t[1].flatten()] for k, t in sr.read_caffemodel(file).items() if k in names}
+            return caffe | {"colour": [bgr, torch.tensor([-103.939, -116.779, -123.68])]}
+        if file.suffix != ".safetensors":
+            raise ValueError(
+                f"{file}: VGG-19 is read from .caffemodel or .safetensors files; nothing is unpickled, so save the "
+                "tensors of a .pth file with safetensors.torch.save_file first"
+            )
+        tensors = load_file(file)
+
+        def pair(name: str) -> list[Tensor]:
+            return [tensors[f"{name}.weight"], tensors[f"{name}.bias"]]
+
+        if "features.0.weight" not in tensors:
+            return {n: pair(n) for n in ("colour", *names) if f"{n}.weight" in tensors and f"{n}.bias" in tensors}
+        numbers = [i for i in range(36) if f"features.{i}.weight" in tensors]  # between ReLUs and poolings
+        mean, sd = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        layers = {n: pair(f"features.{i}") for n, i in zip(names, numbers, strict=False)}
+        return layers | {"colour": [torch.diag(1 / sd)[:, :, None, None], -mean / sd]}
+
+    def features(self, x: Tensor) -> Tensor:
+        """(B, 3, H, W) in [0, 1] -> the last layer's output before its ReLU."""
+        x = F.conv2d(x, *self.layers["colour"])
+        for i, name in enumerate(self.names):
+            x = F.conv2d(F.relu(x) if i else x, *self.layers[name], padding=1)
+            if name in self.POOLED and name != self.names[-1]:
+                x = F.avg_pool2d(F.relu(x), 2)  # the next ReLU changes nothing
+        return x
+
+    def difference(self, x: Tensor, y: Tensor) -> Tensor:
+        """Sum of absolute differences of x from y per patch, averaged over the batch, in the features' own size."""
+        with torch.no_grad():
+            wanted = self.features(y).float()
+        return (self.features(x).float() - wanted).abs().sum() / len(x)
+
+    @torch.no_grad()
+    def calibrate(self, up: Tensor, hr: Tensor) -> None:
+        """Choose the unit from enlarged LR and HR patches, each (B, 3, 128, 128); the Caffe file keeps its own."""
+        if self.unit is None:
+            l1 = (up - hr).abs().sum() / len(up)
+            self.unit = float(l1 / self.difference(up, hr)) / LAMBDA["P"]
+
+    def __call__(self, x: Tensor, hr: Tensor) -> Tensor:
+        """The term for pictures x of hr, in units that lambda multiplies."""
+        return self.unit * self.difference(x, hr)
+
+    def distance(self, x: Tensor, y: Tensor) -> Tensor:
+        """How unlike two pictures look, lower is better: (B, 3, H, W) twice, in [0, 1] -> (B,).
+
+        In the form of LPIPS (Zhang et al., 2018) without its learned weights: features after the ReLU of conv1_2,
+        conv2_2 and conv3_4, max pooling between them, channels of unit length at each place, squared difference summed
+        over channels, mean over places and layers.
+        """
+        layers = []
+        for picture in (x, y):
+            h, seen = F.conv2d(picture, *self.layers["colour"]), []
+            for name in self.names[: self.names.index("conv3_4") + 1]:
+                h = F.relu(F.conv2d(h, *self.layers[name], padding=1))
+                if name in self.POOLED:
+                    seen.append(h / (h.square().sum(1, keepdim=True) + 1e-10).sqrt())
+                    h = F.max_pool2d(h, 2)
+            layers.append(seen)
+        return torch.stack([(a - b).square().sum(1).mean((1, 2)) for a, b in zip(*layers, strict=True)]).mean(0)

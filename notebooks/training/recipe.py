@@ -1,0 +1,283 @@
+"""A whole scale within given minutes: answer, latents, a refined answer, P, and what came of it.
+
+Every stage is a run of its own in the work folder and has its share of the time. After each of them the weights so far
+are laid into the output folder, in pieces: whoever stops the recipe has what it had come to. Killed and given again, it
+goes on where it was, with what is left of its minutes.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import srvae_core as sr
+
+from .checkpoints import CLOCK, is_finished, read_notes, read_record
+from .config import Config
+from .export import MANIFEST, export, split, weights_file
+from .files import read_rows, write_rows
+from .loop import train
+from .objective import Pictures
+from .patches import Batch, held_out_patches
+from .perceptual import VGG, Distances
+from .photographs import Photographs, load_photographs
+from .schedule import Clock
+from .teachers import CONTEXT, Networks
+from .validation import judge, mean_psnr, sampling_figures
+
+KEPT_BACK = 0.06  # share of the time for evaluation, and for writing files
+LEAST_KEPT_BACK = 6.0  # seconds
+LOUDNESS = {4: 4.0, 8: 80.0}  # of new latents: the LR branch's code at 8x is larger
+TABLE = "table.csv"
+A_STEP = 1e-3  # minutes that are gone before they begin: a single step
+
+
+@dataclass
+class Recipe:
+    """What to train and from what; the flags of ``train.py recipe`` explain each."""
+
+    data: str | None
+    out: str
+    minutes: float | None
+    scale: int = 4
+    work: str | None = None
+    initial: str | None = None
+    features: str | None = None
+    vgg: str | None = None
+    teacher: tuple[str, ...] = ()
+    seed: int = 0
+    batch: int = 16
+    device: str | None = None
+    compile: str | None = None
+    original: float = 0.0
+    rehearse: bool = False
+
+    def check(self) -> None:
+        """Raises ValueError for settings that cannot be meant."""
+        if not self.data:
+            raise ValueError("say what to train on: --data FOLDER or PACK")
+        if self.minutes is None or not self.minutes > 0:
+            raise ValueError(f"minutes must be more than 0, not {self.minutes}")
+        if not 0 <= self.original < 1:
+            raise ValueError(f"original is a share of the time, from 0 to less than 1, not {self.original}")
+
+    @property
+    def folder(self) -> Path:
+        """Where the runs are kept."""
+        return Path(self.work or f"runs/recipe-{self.scale}x")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the recipe: a name, its share of the time, and what differs from a run's usual settings."""
+
+    name: str
+    share: float
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+def stages_of(recipe: Recipe) -> list[Stage]:
+    """The stages, in order; those whose name begins with P or o leave D as it is."""
+    taught = {"teacher": recipe.teacher} if recipe.teacher else {}
+    decoder = {"variant": "P", "stage": "latents", "train": "decoder", "temperature": 0.25, "vgg": recipe.vgg}
+    stages = [
+        Stage("answer", 0.50, {"initial": recipe.initial, "vgg_weight": 0.0} | taught),
+        # All layers move: with the features standing still samples were worse, and z = 0 lost more.
+        Stage(
+            "latents", 0.25,
+            {"stage": "latents", "train": "all", "vgg_weight": 0.0, "lr": 1.5e-3, "loudness": LOUDNESS[recipe.scale]},
+        ),
+        # What z = 0 lost to the samples it gains again here; the noise is then set anew.
+        Stage("refined", 0.15, {"vgg_weight": 0.0, "lr": 8e-4, "decay": 0.9} | (taught or {"teacher": ("self",)})),
+        Stage("P", 0.10, {"lr": 1e-3} | decoder),
+    ]  # fmt: skip
+    if recipe.original:
+        release = {"stage": "latents", "latents": "release", "optimiser": "adam", "lr": 1e-4, "warmup": 1, "decay": 0.0}
+        release |= {"fillers": True, "fixed_vgg": True, "candidates": 1, "vgg": recipe.vgg}
+        rest = 1 - recipe.original
+        stages = [Stage(s.name, s.share * rest, s.settings) for s in stages]
+        stages.append(Stage("original", recipe.original, release))
+    return stages
+
+
+def config_for(recipe: Recipe, stage: Stage, initial: Path | None, minutes: float) -> Config:
+    """The settings of one stage's run."""
+    common: dict[str, Any] = {
+        "data": recipe.data,
+        "run": str(recipe.folder / stage.name),
+        "scale": recipe.scale,
+        "seed": recipe.seed,
+        "batch": recipe.batch,
+        "minutes": minutes,
+        "ema": 0.999,
+        "validations": 5,
+        "checkpoints": 5,
+        "features": recipe.features,
+        "device": recipe.device,
+        "compile": recipe.compile,
+        "initial": str(initial) if initial else None,
+    }
+    if recipe.rehearse:
+        common |= {"batch": 2, "ema": 0.9, "validations": 1, "validated": 4, "shaping": 100, "warmup": 2}
+    return Config(**common | stage.settings)
+
+
+def cook(recipe: Recipe, started: float | None = None) -> Path:
+    """Train, evaluate, and leave weights, curves and a table in ``recipe.out``.
+
+    Args:
+        recipe: what to do.
+        started: ``time.monotonic()`` when the program started; None is now.
+
+    Returns:
+        The table: a row per model and way of answering, and the teacher's and the bicubic image's for comparison.
+
+    Raises:
+        NotFiniteError, ValueError, FileNotFoundError: as :func:`trainer.train`.
+    """
+    recipe.check()
+    recipe.folder.mkdir(parents=True, exist_ok=True)
+    clock = Clock(recipe.folder / CLOCK, started or time.monotonic())
+    clock.resume(0.0)
+    with ticking(clock):
+        photographs = load_photographs(recipe.data, recipe.scale)
+        print(f"{len(photographs)} photographs ready after {time.monotonic() - clock.started:.1f} s", flush=True)
+        stages, initial = stages_of(recipe), None
+        for number, stage in enumerate(stages):
+            run = recipe.folder / stage.name
+            if not is_finished(run):
+                minutes = minutes_for(recipe, stages[number:], run, clock)
+                if minutes is None and recipe.rehearse:
+                    minutes = A_STEP  # a rehearsal on a busy machine still goes through every stage
+                if minutes is None:
+                    print(f"{stage.name}: left out, since no time is left for it", flush=True)
+                    continue
+                print(f"{stage.name}: until minute {minutes:.2f} of its own", flush=True)
+                config = config_for(recipe, stage, None if stage.name == "original" else initial, minutes)
+                train(config, photographs, time.monotonic())
+                deliver(recipe)
+            initial = initial if stage.name == "original" else run
+        if not weights_file(recipe.folder / "weights", f"{recipe.scale}x-D").is_file():
+            raise ValueError(f"{recipe.minutes:g} minutes are too few: no stage has been trained")
+        return evaluate(recipe, photographs, clock)
+
+
+@contextmanager
+def ticking(clock: Clock) -> Iterator[None]:
+    """Keep the clock's time in its file, whatever else goes on."""
+    done = threading.Event()
+
+    def tick() -> None:
+        while not done.wait(1.0):
+            clock.tick()
+
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
+def minutes_for(recipe: Recipe, left: list[Stage], run: Path, clock: Clock) -> float | None:
+    """The length of a stage: what it has had already, and its share of what is left for stages; None if nothing is."""
+    total = 60 * recipe.minutes
+    remaining = total - clock.seconds - max(LEAST_KEPT_BACK, KEPT_BACK * total)
+    if remaining <= 0:
+        return None
+    had = float((run / CLOCK).read_text()) if (run / CLOCK).is_file() else 0.0
+    return (had + remaining * left[0].share / sum(stage.share for stage in left)) / 60
+
+
+def deliver(recipe: Recipe) -> list[Path]:
+    """Lay the weights so far into the output folder, in pieces, with their curves."""
+    folder, out = recipe.folder / "weights", Path(recipe.out)
+    newest = next((s for s in ("refined", "latents", "answer") if is_finished(recipe.folder / s)), None)
+    if newest is None:
+        return []
+    d, p = f"{recipe.scale}x-D", f"{recipe.scale}x-P"
+    files = [export(recipe.folder / newest, d, folder)]
+    if is_finished(recipe.folder / "P"):
+        files.append(export(recipe.folder / "P", p, folder, base=d))
+    pieces = split(files, out)
+    for name in (d, p):
+        rows = read_rows(folder / "curves" / f"{name}.csv")
+        if rows:
+            write_rows(out / f"{name}.csv", rows)
+    return pieces
+
+
+# -- what came of it ----------------------------------------------------------------------------------------
+
+
+def evaluate(recipe: Recipe, photographs: Photographs, clock: Clock) -> Path:
+    """Figures on held-out patches of the compact files as anyone loads them."""
+    held_out = held_out_patches(photographs, 4 if recipe.rehearse else 24)
+    device = torch.device(recipe.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    vgg = VGG(recipe.vgg, device) if recipe.vgg else None
+    distances = Distances(recipe.features, device)
+    rows = [{"model": "bicubic", "z": "", "psnr": round(mean_psnr(held_out.up, held_out.hr, recipe.scale), 3)}]
+    if recipe.teacher:
+        rows.append(teacher_row(recipe, photographs, len(held_out.up), device))
+    for variant in "DP":
+        file = weights_file(recipe.folder / "weights", f"{recipe.scale}x-{variant}")
+        rows += model_rows(file, held_out, distances, vgg, device) if file.is_file() else []
+    if is_finished(recipe.folder / "original"):
+        rows.append(original_row(recipe))
+    path = Path(recipe.out) / TABLE
+    write_rows(path, rows)
+    for row in rows:
+        print(" ".join(f"{k} {v}" for k, v in row.items() if v != ""), flush=True)
+    files = sorted(p for p in Path(recipe.out).iterdir() if p.is_file())
+    largest = max(p.stat().st_size for p in files) / 2**20
+    print(f"{len(files)} files in {recipe.out}, the largest {largest:.1f} MiB; join them by their {MANIFEST}: "
+          f"train.py join {recipe.out} FOLDER", flush=True)  # fmt: skip
+    print(f"done after {clock.seconds / 60:.2f} of {recipe.minutes:g} minutes", flush=True)
+    return path
+
+
+def model_rows(
+    file: Path, held_out: Batch, distances: Distances, vgg: VGG | None, device: torch.device
+) -> list[dict[str, object]]:
+    """The rows of one weights file: at z = 0, at its own temperature if it has one, and at the prior."""
+    model = sr.load_model(file, device=device)
+    pictures = Pictures(model, fp32=True)
+    history = read_notes(file)["history"]
+    seen = {"patches": sum(stage["steps"] * stage["batch"] for stage in history)}
+    temperatures = {0.0: "0", model.temperature: f"temperature {model.temperature:g}", 1.0: "prior"}
+    rows = []
+    for temperature, words in temperatures.items():
+        figures = judge(pictures, held_out, {"": temperature * sr.PRIOR_SD})
+        figures.pop("psnr_bicubic")
+        row: dict[str, object] = {"model": file.stem.removeprefix("SR_VAE_"), "z": words} | figures | seen
+        if temperature == 1.0:
+            sampled = sampling_figures(pictures, held_out, distances, vgg)
+            row |= {k: round(v, 4) for k, v in sampled.items() if k not in figures}
+        rows.append(row)
+    rows[0]["z"] = "0"
+    return rows
+
+
+def teacher_row(recipe: Recipe, photographs: Photographs, count: int, device: torch.device) -> dict[str, object]:
+    """What the teacher itself reaches on the held-out patches."""
+    teacher = Networks(recipe.teacher, recipe.scale, device)
+    held_out = held_out_patches(photographs, count, margin=CONTEXT[recipe.scale])
+    answers = teacher(Batch(*(t.to(device) for t in held_out))).cpu()
+    return {"model": "teacher", "z": "", "psnr": round(mean_psnr(answers, held_out.hr, recipe.scale), 3)}
+
+
+def original_row(recipe: Recipe) -> dict[str, object]:
+    """The last validation of the run by the paper's own objective: does it give samples that differ?"""
+    run = recipe.folder / "original"
+    last, history = read_rows(run / "log.csv")[-1], read_record(run)["history"][-1]
+    kept = {k.removesuffix("_sample"): last.get(k, "") for k in ("spread_sample", "diversity_sample", "kl", "active")}
+    row = {"model": "original objective", "z": "prior", "psnr": last["psnr_sample"]} | kept
+    return row | {"patches": history["steps"] * history["batch"]}

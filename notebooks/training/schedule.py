@@ -1,0 +1,72 @@
+"""How far a run has come, in steps or in minutes of wall clock: learning rate, validation and checkpoints follow it."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from .config import Config
+from .files import write_text
+
+TICK = 1.0  # seconds between two writings of the clock
+
+
+@dataclass
+class Clock:
+    """Seconds that a run has taken, over all the times that it was started.
+
+    It is kept in a file beside the checkpoints, since a run that was killed has also used the time after its last one.
+
+    Args:
+        file: where; None keeps nothing.
+        started: ``time.monotonic()`` when the program started, so that loading counts too.
+    """
+
+    file: Path | None
+    started: float
+    before: float = 0.0  # seconds of earlier starts
+    written: float = 0.0
+
+    def resume(self, seconds: float) -> None:
+        """Go on from what the file says, or from a checkpoint's seconds if those are more."""
+        kept = float(self.file.read_text()) if self.file and self.file.is_file() else 0.0
+        self.before = max(kept, seconds)
+
+    @property
+    def seconds(self) -> float:
+        return self.before + time.monotonic() - self.started
+
+    def tick(self) -> None:
+        """Keep the time, about once a second."""
+        if self.file and time.monotonic() - self.written > TICK:
+            self.written = time.monotonic()
+            write_text(self.file, f"{self.seconds:.1f}\n")
+
+
+class Schedule:
+    """The plan of a run: its share that is done, from 0 to 1, and what is due then.
+
+    A run in minutes ends so that its last validation still falls into them: what validations took is kept in reserve.
+    """
+
+    def __init__(self, config: Config, clock: Clock) -> None:
+        self.config, self.clock = config, clock
+        self.reserve = 0.0  # seconds for the last validation
+
+    def share(self, step: int) -> float:
+        """The share of the run that lies behind after so many steps (or, in minutes, now)."""
+        if self.config.minutes is None:
+            return min(1.0, step / self.config.steps)
+        available = 60 * self.config.minutes - self.reserve
+        return min(1.0, self.clock.seconds / available) if available > 0 else 1.0
+
+    def learning_rate(self, step: int, share: float) -> float:
+        """Share of the peak: a short rise, a plateau, and a straight fall to zero over the last part of the run."""
+        return min(1.0, (step + 1) / self.config.warmup, (1 - share) / max(self.config.decay, 1e-6))
+
+    @staticmethod
+    def due(count: int, before: float, now: float) -> bool:
+        """Whether one of ``count`` events, evenly spread over a run, falls between two shares of it."""
+        # A hair is added since step / steps may come out just below a whole part.
+        return int(now * count + 1e-9) > int(before * count + 1e-9)

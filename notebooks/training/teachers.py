@@ -1,0 +1,218 @@
+"""Teachers: stronger answers that become a part of the target.
+
+A good answer is easier to learn from than an original, whose chance details no answer can know. Two kinds teach, by one
+mechanism: the self-ensemble of the weights that a run starts from, and VapSR (Zhou et al., *Efficient Image
+Super-Resolution Using Vast-Receptive-Field Attention*, ECCV workshops 2022), a small network of much higher PSNR whose
+weights its authors published. Those files are not ours to ship; only what they answer is used.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+from tqdm import tqdm
+
+import srvae_core as sr
+
+from .compiling import Mode, quickened
+from .config import Config
+from .files import replaced
+from .objective import Pictures
+from .patches import Batch, Patches
+
+CONTEXT = {4: 8, 8: 6}  # LR samples around a patch that a network needs to see; the middle of its answer is kept
+POOL_BATCH = 16
+
+Teacher = Callable[[Batch], Tensor]  # a batch -> answers (B, 3, 128, 128)
+
+
+class VapSR:
+    """One network of VapSR, 2x or 4x, from its weights by the authors' names.
+
+    Args:
+        file: .safetensors.
+        device: where to keep it.
+
+    Raises:
+        ValueError: tensors are missing or of another shape.
+    """
+
+    CHANNELS, WIDE = 48, 64  # between and inside the blocks
+
+    def __init__(self, file: str | Path, device: torch.device | str = "cpu") -> None:
+        self.weights = {name: t.to(device) for name, t in load_file(file).items()}
+        numbers = [int(name.split(".")[1]) for name in self.weights if name.startswith("body.")]
+        self.blocks = max(numbers, default=-1) + 1
+        self.scale = 4 if "upsampler.3.weight" in self.weights else 2
+        kernels = {"conv_first": (self.CHANNELS, 3, 3, 3), "conv_body": (self.CHANNELS, self.CHANNELS, 3, 3)}
+        kernels |= {f"body.{n}.proj_1": (self.WIDE, self.CHANNELS, 1, 1) for n in range(self.blocks)}
+        kernels |= {"upsampler.3": (12, 16, 3, 3)} if self.scale == 4 else {"upsampler.2": (12, 56, 3, 3)}
+        for name, shape in kernels.items():
+            weight = self.weights.get(f"{name}.weight")
+            if weight is None or weight.shape != shape:
+                size = "nothing" if weight is None else tuple(weight.shape)
+                raise ValueError(f"{file} holds no VapSR network: {name}.weight must be {shape}, not {size}")
+
+    def _conv(self, x: Tensor, name: str, padding: int = 0, dilation: int = 1, groups: int = 1) -> Tensor:
+        weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
+        return F.conv2d(x, weight, bias, padding=padding, dilation=dilation, groups=groups)
+
+    def _block(self, x: Tensor, number: int) -> Tensor:
+        """Attention over 17x17 pixels: a 5x5 and a dilated 5x5 convolution of each channel."""
+        name, wide = f"body.{number}", self.WIDE
+        h = F.gelu(self._conv(x, f"{name}.proj_1"))
+        a = self._conv(h, f"{name}.atten_branch.pointwise")
+        a = self._conv(a, f"{name}.atten_branch.depthwise", padding=2, groups=wide)
+        a = self._conv(a, f"{name}.atten_branch.depthwise_dilated", padding=6, dilation=3, groups=wide)
+        h = self._conv(h * a, f"{name}.proj_2") + x
+        weight, bias = self.weights[f"{name}.pixel_norm.weight"], self.weights[f"{name}.pixel_norm.bias"]
+        return F.layer_norm(h.permute(0, 2, 3, 1), weight.shape, weight, bias, 1e-5).permute(0, 3, 1, 2)
+
+    @torch.no_grad()
+    def __call__(self, lr: Tensor) -> Tensor:
+        """LR images in [0, 1], (B, 3, h, w) -> (B, 3, s*h, s*w), not clipped."""
+        first = h = self._conv(lr, "conv_first", padding=1)
+        for number in range(self.blocks):
+            h = self._block(h, number)
+        h = self._conv(self._conv(h, "conv_body", padding=1) + first, "upsampler.0", padding=1)
+        if self.scale == 2:
+            return F.pixel_shuffle(self._conv(F.leaky_relu(h, 0.1), "upsampler.2", padding=1), 2)
+        h = F.leaky_relu(F.pixel_shuffle(h, 2), 0.1)
+        return F.pixel_shuffle(self._conv(h, "upsampler.3", padding=1), 2)
+
+
+class Networks:
+    """Trained networks one after the other, 4x or (4x, then 2x) 8x.
+
+    Args:
+        files: their weights.
+        scale: what they enlarge by together.
+        device: where they run.
+        compile: how they run (see :mod:`training.compiling`).
+
+    Raises:
+        ValueError: no VapSR networks, or of another scale together.
+    """
+
+    def __init__(
+        self,
+        files: Sequence[str | Path],
+        scale: int,
+        device: torch.device | str = "cpu",
+        compile: Mode | None = "off",
+    ) -> None:
+        self.networks, self.scale, self.margin = [VapSR(f, device) for f in files], scale, CONTEXT[scale]
+        self.run = quickened(self._run, compile, torch.device(device))
+        self.size: torch.Size | None = None  # of the first batch
+        factors = [network.scale for network in self.networks]
+        if np.prod(factors) != scale:
+            shown = " and ".join(f"{f}x" for f in factors)
+            raise ValueError(f"the teacher enlarges {shown}, and {scale}x is wanted: 8x takes a 4x and a 2x network")
+
+    def _run(self, y: Tensor) -> dict[str, Tensor]:
+        for network in self.networks:
+            y = network(y.clamp(0, 1))
+        return {"answer": y}
+
+    def __call__(self, batch: Batch) -> Tensor:
+        # A graph is for one size, and the last piece of a pool may be smaller.
+        run = self._run if self.size not in (None, batch.context.shape) else self.run
+        self.size = self.size or batch.context.shape
+        y = run(batch.context)["answer"]
+        border = self.margin * self.scale
+        return y[..., border:-border, border:-border]
+
+
+class SelfEnsemble:
+    """The mean answer of a network over the flips and rotations of its input, as it is now."""
+
+    margin = 0
+
+    def __init__(self, pictures: Pictures) -> None:
+        net = copy.deepcopy(pictures.net).requires_grad_(False)
+        self.pictures = Pictures(net, fp32=not pictures.bfloat16, silent=pictures.silent)
+
+    def __call__(self, batch: Batch) -> Tensor:
+        up, hr = (t.contiguous(memory_format=torch.channels_last) for t in (batch.up, batch.hr))
+        return self.pictures.self_ensemble(up, hr)
+
+
+def teacher_of(config: Config, pictures: Pictures) -> Networks | SelfEnsemble | None:
+    """The teacher that a configuration names; ``pictures`` is the network as it starts."""
+    if not config.teacher:
+        return None
+    if config.teacher == ("self",):
+        return SelfEnsemble(pictures)
+    return Networks(config.teacher, config.scale, pictures.device, config.compile)
+
+
+class Taught(Patches):
+    """Patches whose targets are partly a teacher's answers: fresh ones in every step, or those of a pool.
+
+    Answering a pool once pays on a CPU where the teacher is slow. Each batch then turns patches of the pool.
+
+    Args:
+        patches: where they come from; its margin must be the teacher's.
+        teacher: answers batches.
+        share: of the teacher in the target; the rest is the original.
+        pool: how many patches; None is a fresh batch in every step.
+        file: keeps what the teacher answered to the pool, for when the run is killed.
+    """
+
+    def __init__(
+        self, patches: Patches, teacher: Teacher, share: float, pool: int | None = None, file: Path | None = None
+    ) -> None:
+        self.__dict__.update(patches.__dict__)  # the same photographs, not a copy of them
+        self.teacher, self.taught_share, self.pool = teacher, share, None
+        if pool is not None:
+            self.pool = patches.like(batch=pool, share=(0, 1)).windows(0)
+            self.answers = self._answers(file)
+
+    def _answers(self, file: Path | None) -> Tensor:
+        """The teacher's answers to the pool, (pool, 3, 128, 128), from the file if it is there."""
+        if file and file.is_file():
+            answers = load_file(file)["taught"]
+            if len(answers) != len(self.pool):
+                raise ValueError(f"{file} holds answers to {len(answers)} patches, not {len(self.pool)}")
+            return answers
+        pieces = np.array_split(self.pool, max(1, len(self.pool) // POOL_BATCH))
+        # Half precision is a tenth of a grey level, and 10,000 patches are one gigabyte then.
+        answers = torch.cat([self.teacher(self.cut(p)).cpu().half() for p in tqdm(pieces, "teacher", disable=None)])
+        if file and self.share[0] == 0:
+            with replaced(file) as part:
+                save_file({"taught": answers.contiguous()}, part)
+        return answers
+
+    def _chosen(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+        """This process's part of a step: numbers in the pool and how each is turned."""
+        rng = np.random.default_rng([self.seed, step])
+        process, processes = self.share
+        chosen = np.array_split(rng.choice(len(self.pool), self.batch, replace=False), processes)[process]
+        turns = np.array_split(rng.integers(8, size=self.batch), processes)[process]
+        return chosen, turns
+
+    def prepare(self, step: int) -> Batch | np.ndarray:
+        return super().prepare(step) if self.pool is None else self._from_pool(step)
+
+    def finish(self, prepared: Batch | np.ndarray) -> Batch:
+        if self.pool is not None:
+            return prepared
+        batch = super().finish(prepared)
+        return self._mixed(batch, self.teacher(batch))
+
+    def _from_pool(self, step: int) -> Batch:
+        chosen, turns = self._chosen(step)
+        batch = self._mixed(self.cut(self.pool[chosen]), self.answers[chosen])
+        turned = [torch.cat([sr.turn(t[i : i + 1], int(k)) for i, k in enumerate(turns)]) for t in batch[:2]]
+        return Batch(*turned)
+
+    def _mixed(self, batch: Batch, answers: Tensor) -> Batch:
+        """The batch with a target between original and answer."""
+        return Batch(batch.up, torch.lerp(batch.hr, answers.to(batch.hr), self.taught_share))

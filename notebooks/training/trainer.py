@@ -1,0 +1,310 @@
+"""One run: the network and what moves it, a step, and the loop around it."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from torch import Tensor
+
+import srvae_core as sr
+
+from . import checkpoints
+from .compiling import quickened
+from .config import Config
+from .latents import start_latents
+from .objective import Pictures, objective_of
+from .optimiser import build_optimisers, set_learning_rate
+from .patches import Batch
+from .perceptual import VGG, Distances
+from .validation import FACTORS, judge, noise_factor
+
+CHECKED_EVERY = 100  # steps between two looks at a GPU's losses; a look waits for all that it has to do
+SHAPING_BATCH = 50  # patches at once that start the generator
+
+
+class NotFiniteError(ArithmeticError):
+    """Training ran into NaN or infinity."""
+
+
+class Tally:
+    """What the terms of the steps were, added up on the device.
+
+    Reading a number back would wait for everything that a GPU still has to do, so none is read before it is asked for.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self.device = device
+        self.forget()
+
+    def forget(self) -> None:
+        self.sums: dict[str, Tensor] = {}
+        self.steps = 0
+        self.first_bad = torch.full((), -1, device=self.device)
+
+    def add(self, terms: dict[str, Tensor], step: int) -> None:
+        """The terms of a step."""
+        for name, t in terms.items():
+            self.sums[name] = self.sums[name] + t if name in self.sums else t.clone()
+        self.steps += 1
+        bad = ~torch.isfinite(torch.stack(list(terms.values()))).all()
+        self.first_bad = torch.where(bad & (self.first_bad < 0), step, self.first_bad)
+
+    def means(self) -> dict[str, float]:
+        """The mean of each term since this was asked last."""
+        means = {name: round(float(t) / self.steps, 2) for name, t in self.sums.items()}
+        self.forget()
+        return means
+
+    def trouble(self) -> str:
+        """Which step's terms were no finite numbers first; empty where all were."""
+        step = int(self.first_bad)
+        terms = ", ".join(f"{name} {float(t):g} in all" for name, t in self.sums.items()) if step >= 0 else ""
+        return f"the loss of step {step} is not finite ({terms})" if step >= 0 else ""
+
+
+class Trainer:
+    """One run: network, averaged weights, objective, optimisers, and how to go on from a checkpoint.
+
+    Convolutions learn by Muon, which from the same start needed a fraction of Adam's steps; all else by Adam.
+
+    Args:
+        config: the run's settings.
+
+    Raises:
+        ValueError, FileNotFoundError: settings that cannot be meant, or files that are not there.
+    """
+
+    def __init__(self, config: Config) -> None:
+        config.check()
+        self.config, self.run = config, Path(config.run)
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        torch.manual_seed(config.seed)
+        self._join_processes()
+        self.net, self.history, self.new_latents = starting_network(config)
+        self.net.to(self.device)
+        for name, p in self.net.named_parameters():
+            p.requires_grad_(config.trains(name))
+        self.parameters = {name: p for name, p in self.net.named_parameters() if p.requires_grad}
+        self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
+        self.pictures = Pictures(self.net, fp32=config.fp32, silent=self._is_silent())
+        self.vgg, self.distances = self._perceptual_files()
+        mean = self.mean if self.processes > 1 else None
+        share = (self.process, self.processes)
+        self.objective = objective_of(config)(config, self.pictures, self.vgg, self.distances, share, mean)
+        self.run_gradients = quickened(self._gradients, config.compile if self.processes == 1 else "off", self.device)
+        self.optimisers = build_optimisers(self.parameters, config)
+        self.step, self.noise_factor, self.finished = 0, 1.0, False
+        self.tally = Tally(self.device)
+
+    def _join_processes(self) -> None:
+        """Processes and device: one process without a launcher."""
+        self.accelerator = Accelerator(cpu=self.config.device == "cpu")
+        self.processes, self.process = self.accelerator.num_processes, self.accelerator.process_index
+        if self.config.batch % self.processes:
+            raise ValueError(f"{self.processes} processes cannot share batches of {self.config.batch}")
+        chosen = self.config.device if self.processes == 1 else None
+        self.device = torch.device(chosen) if chosen else self.accelerator.device
+
+    def _is_silent(self) -> bool:
+        """Without biases in ip4-ip6, as before the latents stage, z = 0 gives a latent map of zeros."""
+        biased = any(self.net.get_submodule(name).bias.any() for name in ("ip4", "ip5", "ip6"))
+        return self.config.stage == "answer" and not biased
+
+    def _perceptual_files(self) -> tuple[VGG | None, Distances]:
+        """The VGG term and the energy score's distances, with a line for what they lack."""
+        config = self.config
+        if config.has_energy_score and not config.features:
+            print("no --features file: the energy score sees pixels and windows only", flush=True)
+        if config.lam > 0 and not config.vgg_file:
+            print("no --vgg file: the objective lacks its VGG term", flush=True)
+        vgg = VGG(config.vgg_file, self.device) if config.vgg_file else None
+        return vgg, Distances(config.features, self.device)
+
+    def _gradients(self, up: Tensor, hr: Tensor, *drawn: Tensor) -> dict[str, Tensor]:
+        """The terms of one batch; their gradients are left in the parameters."""
+        for p in self.parameters.values():
+            p.grad = None
+        terms = self.objective(up, hr, dict(zip(self.objective.names, drawn, strict=True)))
+        torch.stack(list(terms.values())).sum().backward()
+        return {name: t.detach() for name, t in terms.items()}
+
+    def gradients(self, batch: Batch) -> dict[str, Tensor]:
+        """The terms of a batch, whose gradients are left in the parameters, with this step's noise."""
+        up, hr = (t.to(self.device, memory_format=torch.channels_last) for t in batch[:2])
+        return self.run_gradients(up, hr, *self.objective.draw(self.step).values())
+
+    # -- one step --
+
+    def mean(self, t: Tensor) -> Tensor:
+        """The mean over all processes."""
+        return self.accelerator.reduce(t, "mean") if self.processes > 1 else t
+
+    def train_step(self, batch: Batch, rate: float = 1.0) -> None:
+        """Move the weights by one batch, at a share of the peak learning rates.
+
+        What the terms were is told by ``tally``.
+        """
+        terms = self.gradients(batch)
+        if self.processes > 1:
+            for p in self.parameters.values():
+                p.grad = self.mean(p.grad)
+            terms = {name: self.mean(t) for name, t in terms.items()}
+        set_learning_rate(self.optimisers, rate)
+        for optimiser in self.optimisers:
+            optimiser.step()
+        weight = 1 - min(self.config.ema, (1 + self.step) / (10 + self.step))
+        torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self.parameters.values()], weight)
+        self.step += 1
+        self.tally.add(terms, self.step)
+        if self.device.type == "cpu" or self.step % CHECKED_EVERY == 0:
+            self.check_losses()
+
+    def check_losses(self) -> None:
+        """Raises NotFiniteError if a step's loss was no finite number."""
+        if trouble := self.tally.trouble():
+            raise NotFiniteError(self._stopped(trouble))
+
+    def check_weights(self) -> None:
+        """Raises NotFiniteError if a weight is no finite number."""
+        values = [*self.parameters.values(), *self.average.values()]
+        norms = torch.stack(torch._foreach_norm([t.detach() for t in values]))
+        if not torch.isfinite(norms).all():
+            names = [name for name, p in self.parameters.items() if not torch.isfinite(p).all()]
+            raise NotFiniteError(
+                self._stopped(f"after step {self.step} there are weights that are not finite: {names[:3]}")
+            )
+
+    def _stopped(self, what: str) -> str:
+        kept = checkpoints.load_checkpoint(self.run)
+        rest = (
+            f"the checkpoint of step {kept[1]['step']} in {self.run} is kept" if kept else "there is no checkpoint yet"
+        )
+        return f"{what}; {rest}. A smaller --lr, or --fp32, may help"
+
+    # -- checkpoints --
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Everything that the run's future depends on, by name."""
+        tensors = {f"model.{name}": p for name, p in self.net.named_parameters()}
+        tensors |= {f"ema.{name}": p for name, p in self.average.items()}
+        return tensors | checkpoints.optimiser_tensors(self.optimisers, self.parameters)
+
+    def save(self, seconds: float, facts: dict[str, object] | None = None) -> None:
+        """Write checkpoint and record; NotFiniteError in the place of a bad checkpoint."""
+        self.check_losses()
+        self.check_weights()
+        if self.process:
+            return  # all processes hold the same
+        progress = {"step": self.step, "seconds": seconds, "noise_factor": self.noise_factor}
+        progress["finished"] = self.finished
+        checkpoints.save_checkpoint(self.run, self.tensors(), progress)
+        record = self.config.record() | {"history": [*self.history, self.stage_record(seconds)]}
+        checkpoints.write_record(self.run, record | (facts or {}))
+
+    @torch.no_grad()
+    def resume(self) -> float | None:
+        """Go on from the run folder's checkpoint; its seconds, or None where there is none.
+
+        Raises:
+            ValueError: the run was begun with other settings (see :meth:`Config.check_goes_on`).
+        """
+        loaded = checkpoints.load_checkpoint(self.run)
+        if loaded is None:
+            return None
+        self.config.check_goes_on(Config.from_record(checkpoints.read_record(self.run, needed=True)))
+        tensors, progress = loaded
+        for name, p in self.net.named_parameters():
+            p.copy_(tensors[f"model.{name}"])
+        for name, p in self.average.items():
+            p.copy_(tensors[f"ema.{name}"])
+        checkpoints.load_optimisers(self.optimisers, self.parameters, tensors)
+        self.step = int(progress["step"])
+        self.noise_factor = float(progress.get("noise_factor", 1))  # earlier checkpoints have none
+        # Version 0.1 did not say: its last checkpoint is that of its last step.
+        self.finished = progress.get("finished", str(self.step >= self.config.steps)) == "True"
+        return float(progress["seconds"])
+
+    def stage_record(self, seconds: float) -> dict[str, object]:
+        """How this run made its weights, for the history that weights files carry."""
+        machine = torch.cuda.get_device_name() if self.device.type == "cuda" else f"{os.cpu_count()} CPU cores"
+        config = self.config
+        record = {
+            "command": config.command(),
+            "stage": config.stage,
+            "scale": config.scale,
+            "steps": self.step,
+            "batch": config.batch,
+            "minutes": round(seconds / 60, 1),
+            "machine": f"{machine} ({platform.machine()}), torch {torch.__version__}",
+            "features": Path(config.features).stem if config.has_energy_score and config.features else "",
+            "vgg": self.vgg.description if self.vgg else "",
+        }
+        if config.teacher:
+            record["teacher"] = ", ".join(Path(t).stem for t in config.teacher)
+        if self.noise_factor != 1:
+            record["noise_factor"] = round(self.noise_factor, 3)
+        return record
+
+    # -- looking at the averaged weights --
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """The averaged weights in the place of the latest."""
+        mine = {name: p.detach().clone() for name, p in self.parameters.items()}
+        with torch.no_grad():
+            for name, p in self.parameters.items():
+                p.copy_(self.average[name])
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for name, p in self.parameters.items():
+                    p.copy_(mine[name])
+
+    def judge(self, held_out: Batch, draws: dict[str, float], *, consistency: bool = True) -> dict[str, float]:
+        """:func:`validation.judge` of the averaged weights."""
+        with self.averaged_weights():
+            posterior = self.config.has_encoder
+            return judge(self.pictures, held_out, draws, consistency=consistency, posterior=posterior)
+
+    def validate(self, held_out: Batch) -> dict[str, float]:
+        """:meth:`judge` at z = 0 and, where there are latents, at the prior."""
+        return self.judge(held_out, {"": 0.0} | ({} if self.pictures.silent else {"_sample": sr.PRIOR_SD}))
+
+    @torch.no_grad()
+    def calibrate_noise(self, patches: Batch, factors: Sequence[float] = FACTORS) -> None:
+        """Scale ip4's weights so that prior samples have the least energy score (see :func:`noise_factor`)."""
+        with self.averaged_weights():
+            factor = noise_factor(self.pictures, self.distances, patches, factors)
+        self.net.ip4.weight.mul_(factor)
+        self.noise_factor *= factor
+
+
+def starting_network(config: Config) -> tuple[sr.SRVAE, list[dict], bool]:
+    """The network that a run starts with, the history of its weights, and whether its latent branch is new.
+
+    Parts of another shape or scale than the initial weights start anew.
+    """
+    net = sr.SRVAE(config.scale, encoder=config.has_encoder, grid_generator=True)
+    if not config.fillers:
+        with torch.no_grad():
+            net.SR_res.weight.zero_()  # the random residual of the first steps would teach silence
+    if not config.initial:
+        return net, [], False
+    source = Path(config.initial)
+    weights, mine = checkpoints.starting_weights(source), net.state_dict()
+    fitting = {name: t for name, t in weights.items() if name in mine and mine[name].shape == t.shape}
+    net.load_state_dict(mine | fitting)
+    history = checkpoints.read_history(source)
+    answered = bool(history) and not any(stage["stage"] == "latents" for stage in history)
+    new_latents = config.stage == "latents" and answered and not config.fillers
+    if new_latents:
+        start_latents(net, config.loudness)
+    return net, history, new_latents

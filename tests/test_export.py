@@ -1,0 +1,141 @@
+"""From a run to files: compact weights, the model card with its curves, and pieces."""
+
+import json
+import shutil
+
+import pytest
+import torch
+from helpers import call, run_command
+from safetensors.torch import load_file
+from training.checkpoints import read_record
+from training.export import export, join, reissue, split
+from training.files import read_rows
+
+import srvae_core as sr
+
+ONE_STEP = ("--steps", 1, "--batch", 2)
+
+
+@pytest.fixture(scope="module")
+def runs(photograph_folder, tmp_path_factory):
+    """A D of one step and a P of one more."""
+    folder = tmp_path_factory.mktemp("runs")
+    d, p = folder / "d", folder / "p"
+    call(run_command(photograph_folder, d, *ONE_STEP))
+    call(run_command(photograph_folder, p, *ONE_STEP, "--initial", d, "--variant", "P", "--train", "decoder"))
+    return d, p
+
+
+def test_export_ships_the_averaged_weights_with_a_card(runs, tmp_path):
+    path = export(runs[0], "4x-D", tmp_path)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["README.md", "SR_VAE_4x-D.safetensors", "curves"]
+    model = sr.load_model(path)
+    averaged = load_file(runs[0] / "checkpoint.safetensors")["ema.feat2_1.weight"]
+    assert torch.allclose(model.feat2_1.weight, averaged, rtol=1e-3, atol=1e-6)
+    (stage,) = read_record(runs[0])["history"]
+    assert stage["steps"] == 1
+    assert stage["command"].startswith("python notebooks/train.py run ")
+    assert stage["command"] in (tmp_path / "README.md").read_text()
+    with pytest.raises(ValueError, match="8x-D"):
+        export(runs[0], "8x-D", tmp_path)
+
+
+def test_p_is_stored_as_what_differs_from_d(runs, tmp_path):
+    d, p = runs
+    weights = tmp_path / "weights"
+    whole = export(d, "4x-D", weights)
+    part = export(p, "4x-P", weights, base="4x-D")
+    assert part.stat().st_size < 2e6 < 2e7 < whole.stat().st_size
+    model, base = sr.load_model(part), sr.load_model(whole)
+    assert torch.equal(model.ip5.weight, base.ip5.weight)
+    assert torch.equal(model.feat2_1.weight, base.feat2_1.weight)
+    own = load_file(p / "checkpoint.safetensors")["ema.conv1_SR_s1.weight"]
+    assert torch.allclose(model.conv1_SR_s1.weight, own, rtol=1e-3, atol=1e-6)
+    assert not torch.equal(model.conv1_SR_s1.weight, base.conv1_SR_s1.weight)
+    assert "What is not in the file is 4x-D's." in (weights / "README.md").read_text()
+    assert [r["run"] for r in read_rows(weights / "curves" / "4x-P.csv")] == ["d", "p"]
+    old = shutil.copytree(weights, tmp_path / "old")
+    export(p, "4x-D", weights)  # another base
+    with pytest.raises(ValueError, match="another 4x-D"):
+        sr.load_model(part)
+    reissue(old / part.name, "4x-P", weights, base="4x-D", temperature=0.5)
+    with pytest.raises(ValueError, match="the name must be 4x-D or 4x-P, not '8x-P'"):
+        reissue(old / part.name, "8x-P", weights)
+    assert sr.load_model(part).temperature == 0.5
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), sr.load_model(part).parameters(), strict=True))
+    assert "Answers at temperature 0.5" in (weights / "README.md").read_text()
+    whole.unlink()
+    with pytest.raises(FileNotFoundError, match="SR_VAE_4x-D"):
+        sr.load_model(part)
+
+
+def test_a_run_from_a_weights_file_learns_from_its_self_ensemble(photograph_folder, runs, tmp_path):
+    """It knows how the file came about, and neither the latents nor what they meet at z = 0 are disturbed."""
+    more = ("--stage", "latents", "--initial", runs[0], "--steps", 1)
+    call(run_command(photograph_folder, tmp_path / "latents", *more))
+    file = export(tmp_path / "latents", "4x-D", tmp_path / "weights")
+    more = ("--initial", file, "--teacher", "self", "--teacher-share", 0.8, "--pool", 2, "--steps", 2)
+    call(run_command(photograph_folder, tmp_path / "run", *more))
+    history = read_record(tmp_path / "run")["history"]
+    assert [stage["stage"] for stage in history] == ["answer", "latents", "answer"]
+    assert "--teacher self --teacher-share 0.8" in history[-1]["command"]
+    path = export(tmp_path / "run", "4x-D", tmp_path / "again")
+    before, after = sr.load_model(file), sr.load_model(path)
+    for name in ("ip5", "ip6", "generator1", "generator2", "decoder1"):
+        assert torch.equal(before.get_submodule(name).weight, after.get_submodule(name).weight), name
+    assert not torch.equal(before.feat2_1.weight, after.feat2_1.weight)
+    factor = history[-1].get("noise_factor", 1.0)  # 1 where no other has a lower energy score
+    assert torch.allclose(after.ip4.weight, factor * before.ip4.weight, rtol=0.02, atol=1e-4)
+    curve = read_rows(tmp_path / "again" / "curves" / "4x-D.csv")
+    assert [row["run"] for row in curve] == ["d", "latents", "run", "run"]
+    assert "its own self-ensemble" in (tmp_path / "again" / "README.md").read_text()
+    from training.config import Config
+    from training.trainer import starting_network
+
+    net, _, new = starting_network(Config(run="x", stage="latents", initial=str(tmp_path / "run")))
+    assert not new, "trained latents must not start anew"
+    assert torch.allclose(net.ip4.weight, after.ip4.weight, rtol=1e-2, atol=1e-4)
+
+
+@pytest.fixture
+def pieces(runs, tmp_path):
+    """D and P in pieces of a megabyte, and the folder that they were cut from."""
+    weights, out = tmp_path / "weights", tmp_path / "out"
+    files = [export(runs[0], "4x-D", weights), export(runs[1], "4x-P", weights, base="4x-D")]
+    names = [path.name for path in split(files, out, 10**6)]
+    assert names[-1] == "pieces.json"
+    assert len(names) == len(set(names)) > 20
+    assert max(path.stat().st_size for path in out.iterdir()) <= 10**6
+    shutil.copy(weights / "curves" / "4x-P.csv", out)
+    return weights, out
+
+
+def test_pieces_come_together_as_they_were(pieces, tmp_path):
+    weights, out = pieces
+    joined = join(out, tmp_path / "joined")
+    assert [path.name for path in joined] == ["SR_VAE_4x-D.safetensors", "SR_VAE_4x-P.safetensors"]
+    for path in joined:
+        assert path.read_bytes() == (weights / path.name).read_bytes()
+        assert sr.load_model(path).scale == 4
+    assert (tmp_path / "joined" / "README.md").read_text() == (weights / "README.md").read_text()
+    assert (tmp_path / "joined" / "curves" / "4x-P.csv").is_file()
+
+
+def test_damaged_or_missing_pieces_leave_nothing_behind(pieces, tmp_path):
+    _, out = pieces
+    names = json.loads((out / "pieces.json").read_text())["SR_VAE_4x-D.safetensors"]["pieces"]
+    data = bytearray((out / names[3]).read_bytes())
+    data[100] ^= 1
+    (out / names[3]).write_bytes(data)
+    with pytest.raises(ValueError, match=r"SR_VAE_4x-D\.safetensors: its pieces in .* are damaged"):
+        join(out, tmp_path / "joined")
+    (out / names[3]).unlink()
+    with pytest.raises(FileNotFoundError, match=rf"lacks pieces: {names[3]}"):
+        join(out, tmp_path / "joined")
+    assert not (tmp_path / "joined").exists()
+
+
+def test_fewer_pieces_take_the_place_of_more(pieces):
+    weights, out = pieces
+    split([weights / "SR_VAE_4x-P.safetensors"], out)
+    assert [path.name for path in out.glob("*of*")] == ["SR_VAE_4x-P.safetensors.1of1"]

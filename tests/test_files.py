@@ -1,0 +1,39 @@
+"""Files that nobody meets half-written, and tables whose columns never shift."""
+
+import pytest
+from training.files import append_row, forget_rows, read_rows, replaced, write_rows
+
+
+def test_columns_never_shift_whatever_is_missing_the_second_time(tmp_path, capsys):
+    log = tmp_path / "log.csv"
+    append_row(log, {"step": 1, "answer": 5.0, "vgg": 7.0, "psnr": 20.0})
+    append_row(log, {"step": 2, "answer": 4.0, "psnr": 21.0})
+    append_row(log, {"step": 3, "psnr": 22.0, "kl": 0.5, "answer": 3.0})
+    assert log.read_text() == "step,answer,vgg,psnr,kl\n1,5.0,7.0,20.0,\n2,4.0,,21.0,\n3,3.0,,22.0,0.5\n"
+    assert "'psnr': 22.0" in capsys.readouterr().out
+
+
+def test_a_log_forgets_what_will_be_done_again(tmp_path):
+    log = tmp_path / "log.csv"
+    log.write_text("step,psnr\n10,1\n20,2\n30,3\n")
+    forget_rows(log, 20)
+    assert log.read_text() == "step,psnr\n10,1\n20,2\n"
+    forget_rows(log, 5)
+    assert not log.exists()
+    forget_rows(log, 5)
+    assert read_rows(log) == []
+
+
+def test_rows_of_different_columns_share_a_table(tmp_path):
+    write_rows(tmp_path / "t.csv", [{"a": 1}, {"b": "x, y"}])
+    assert read_rows(tmp_path / "t.csv") == [{"a": "1", "b": ""}, {"a": "", "b": "x, y"}]
+
+
+def test_an_error_leaves_what_was_there(tmp_path):
+    file = tmp_path / "file"
+    file.write_text("before")
+    with pytest.raises(RuntimeError), replaced(file) as part:  # noqa: PT012
+        part.write_text("half")
+        raise RuntimeError
+    assert file.read_text() == "before"
+    assert list(tmp_path.iterdir()) == [file]
