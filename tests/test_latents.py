@@ -56,11 +56,11 @@ def test_the_shaped_generator_follows_the_picture(scale, photograph_folder):
     alike = correlation_between(net.generator(new.up).detach().abs())
     shape_generator(net, seen)
     g = net.generator(new.up).detach()
-    assert correlation_between(g.abs()) < 0.3 < alike
+    assert correlation_between(g.abs()) < 0.3 < alike  # 0.02 on more photographs
     wanted = uncertainty(new.up, new.hr, scale)
     follows = np.mean([np.corrcoef(a, b)[0, 1] for a, b in zip(g.abs().numpy(), wanted.numpy(), strict=True)])
-    assert follows > 0.2
-    assert ((g * signs()) < 0).float().mean() < 0.1
+    assert follows > 0.25
+    assert ((g * signs()) < 0).float().mean() < 0.01
     assert g.mean(1).abs().max() < 1e-4
 
 

@@ -180,7 +180,7 @@ def test_what_a_run_trains_is_named():
     rest = {k for k in layers if k.startswith(("feat", "input"))}
     latents = layers - rest - encoder - {"ip1", "ip2", "ip3"}
     assert moved(stage="latents", shaping=0) == latents
-    assert moved(stage="latents") == latents - {"generator1"}, "detectors of contrast stand still"
+    assert moved(stage="latents") == latents - {"generator1", "generator2"}, "what shapes noise stands still"
     assert moved(stage="latents", train="decoder") == moved(stage="answer") - {k for k in rest if k.startswith("feat")}
 
 

@@ -157,5 +157,7 @@ def test_a_pool_is_answered_once_and_turns_with_its_answers(photograph_folder, t
     again = Taught(source, None, 0.75, 6, file)  # whoever asked this teacher would fail
     assert all(torch.equal(a, b) for a, b in zip(taught(7)[:2], again(7)[:2], strict=True))
     assert not torch.equal(taught(7).up, taught(8).up)
-    with pytest.raises(ValueError, match="answers to 6 patches, not 5"):
+    with pytest.raises(ValueError, match="answers to other patches"):
         Taught(source, None, 0.75, 5, file)
+    with pytest.raises(ValueError, match="answers to other patches"):
+        Taught(source.like(seed=4), None, 0.75, 6, file)

@@ -10,8 +10,11 @@ objective      what each stage minimises
 latents        the start of the latent branch, with a generator that conditions
 optimiser      Muon, and Adam beside it or as the release has it
 schedule       how far a run has come, in steps or in minutes
+files          files that nobody meets half-written, tables
 checkpoints    a run's folder: weights and state, record, log
-trainer        one run: a step, and the loop around it
+compiling      ways to run a step that fill a GPU
+trainer        one run: its network, a step, its checkpoints
+loop           the loop around the steps: ``train``
 validation     figures on held-out patches
 export         compact weights, the model card, pieces that fit through a narrow door
 recipe         a whole scale within given minutes

@@ -106,6 +106,7 @@ def read_record(run: Path, *, needed: bool = False) -> dict:
 
 def write_record(run: Path, record: Mapping[str, object]) -> None:
     """Write a run's config.json."""
+    run.mkdir(parents=True, exist_ok=True)
     write_text(run / RECORD, json.dumps(record, indent=1))
 
 

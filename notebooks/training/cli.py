@@ -115,7 +115,7 @@ def sampling(options: argparse.Namespace, started: float) -> None:
         raise ValueError(f"{options.model} holds generator1 in the release's layout: export it compactly first")
     photographs = load_photographs(options.data, model.scale)
     patches = Patches(photographs.for_training, SHAPING_BATCH, candidates=2, seed=1)
-    shaping = (patches(step)[:2] for step in range(options.shaping // SHAPING_BATCH))
+    shaping = (patches(step)[:2] for step in range(-(-options.shaping // SHAPING_BATCH)))
     vgg = VGG(options.vgg) if options.vgg else None
     for row in compare_noise(model, held_out_patches(photographs), shaping, Distances(options.features), vgg):
         print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
@@ -158,7 +158,9 @@ def build_parser() -> argparse.ArgumentParser:
     part = command("benchmark", measure, "Steps per second and TFLOP/s of each stage, and how fast data is ready.")
     add_config(part)
     part.add_argument("--seconds", type=float, default=10.0, help="for each stage [10]")
-    part.add_argument("--compile-modes", nargs="+", default=None, metavar="MODE", help="off, default, reduce-overhead")
+    part.add_argument(
+        "--compile-modes", nargs="+", default=None, metavar="MODE", help="off, graph, default, reduce-overhead"
+    )
 
     part = command("export", ship, "Write a run's averaged weights as a compact file and renew the model card.")
     part.add_argument("run", help="folder of the run")

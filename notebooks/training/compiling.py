@@ -7,7 +7,9 @@ takes half a minute for every stage, which a run of a few minutes does not get b
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import gc
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal, get_args
 
 import torch
@@ -46,7 +48,7 @@ class CudaGraph:
                 self.function(*self.inputs)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with without_garbage_collection(), torch.cuda.graph(graph):
             self.outputs = self.function(*self.inputs)
         self.graph = graph
 
@@ -57,6 +59,19 @@ class CudaGraph:
             kept.copy_(new, non_blocking=True)
         self.graph.replay()
         return {name: t.clone() for name, t in self.outputs.items()}  # the next replay writes them anew
+
+
+@contextmanager
+def without_garbage_collection() -> Iterator[None]:
+    """Collect garbage first and none meanwhile: an old graph that is destroyed while one is recorded spoils it."""
+    collecting = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 class WithWayAround:
@@ -71,12 +86,15 @@ class WithWayAround:
     def __call__(self, *inputs: Tensor) -> Tensors:
         if self.quick is self.plain:
             return self.plain(*inputs)
+        before = torch.cuda.current_stream() if inputs[0].is_cuda else None
         try:
             return self.quick(*inputs)
         except Exception as error:
-            first = next(iter(str(error).splitlines()), "")
-            print(f"goes on without compiling: {type(error).__name__}: {first}", flush=True)
+            print(f"goes on without compiling: {type(error).__name__}: {error}", flush=True)
             self.quick = self.plain
+            if before is not None:  # a recording that failed leaves its own stream as the current one
+                torch.cuda.set_stream(before)
+                torch.cuda.synchronize()
             return self.plain(*inputs)
 
 

@@ -184,14 +184,14 @@ class Config:
 
     @property
     def shapes_noise(self) -> bool:
-        """Whether the generator starts by where pictures are uncertain, and its detectors stand still."""
+        """Whether the generator starts by where pictures are uncertain, and stands still."""
         return self.stage == "latents" and self.shaping > 0 and not self.fillers
 
     def trains(self, name: str) -> bool:
         """Whether a parameter is among those that the run trains."""
-        if self.shapes_noise and name.startswith("generator1."):
-            # It sees contrast in some thousand pixels that mostly say how bright the patch is: one step of Adam, which
-            # moves each weight alike, would drown it.
+        if self.shapes_noise and name.startswith("generator"):
+            # Adam moves each weight alike, and generator1 finds little contrast in much brightness, so that one step
+            # drowns it. generator2, moving alone, was on its way back to the same noise everywhere after 90 steps.
             return False
         if self.stage == "answer" and name == "decoder1.weight":
             return False  # it sees one and the same latent map, from which Muon would learn noise

@@ -2,8 +2,8 @@
 
 Left to gradient descent from random weights, g(LR) stays the same for every patch, and sampling is not conditional.
 :func:`shape_generator` therefore starts it, in the release's very layers, where it is useful: generator1 detects
-contrast on the LR grid, and generator2, by ridge regression, makes of that the size of what bicubic interpolation lacks
-at each latent's place. Noise then goes where the picture is uncertain.
+contrast on the LR grid, and generator2, by regression, makes of that the size of what bicubic interpolation lacks at
+each latent's place. Noise then goes where the picture is uncertain.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ import srvae_core as sr
 
 PLACES = 16  # contrast is detected at 16x16 places, in two ways each: generator1 has 512 outputs
 CONTRAST = 4.0  # generator1's outputs are this much times the contrast, in [0, 1]
-RIDGE = 0.1  # of the regression, as a share of the mean square of the detectors
+AROUND = 5  # by what the detectors of 5x5 places see, the size of the noise in their middle is found
+RIDGE = 1e-6  # keeps that regression solvable where detectors see nothing, as in plain pictures
 OFFSET = 6.0  # keeps generator2's outputs above its ReLU; mvn takes it away again
 
 
@@ -98,9 +99,18 @@ def uncertainty(up: Tensor, hr: Tensor, scale: int) -> Tensor:
     return lacking / lacking.square().mean(1, keepdim=True).sqrt()
 
 
+def _neighbourhoods(seen: Tensor) -> Tensor:
+    """What the detectors around each of the 16x16 places see, and the constant 1: (B, 512) -> (B, 256, 51)."""
+    around = F.unfold(seen.view(-1, 2, PLACES, PLACES), AROUND, padding=AROUND // 2)
+    return F.pad(around, (0, 0, 0, 1), value=1.0).transpose(1, 2)
+
+
 @torch.no_grad()
 def shape_generator(net: sr.SRVAE, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
     """Start generator1 and generator2 so that g(LR) says where the picture is uncertain.
+
+    The regression is the same at every place, from the 5x5 detectors around: with a free weight for each pair of
+    detector and latent, |g| follows the truth on new patches less well (correlation 0.32 in place of 0.41 at 4x).
 
     Args:
         net: a model whose generator1 is held on the LR grid.
@@ -118,18 +128,25 @@ def shape_generator(net: sr.SRVAE, batches: Iterable[tuple[Tensor, Tensor]]) -> 
     net.generator1.weight.copy_(detectors.flatten(1))
     net.generator1.bias.zero_()
 
-    # Ridge regression, its sums made batch by batch; the last detector is the constant 1.
-    detectors_squared, detectors_wanted, patches = 0.0, 0.0, 0
+    # Least squares, its sums made batch by batch. Each place holds cell x cell positions of the latents' grid.
+    edge = sr.PATCH // net.scale
+    cell, squared, products = edge // PLACES, 0.0, 0.0
     for up, hr in batches:
-        seen = F.relu(net.generator1(up)).double()
-        seen = torch.cat([seen, seen.new_ones(len(seen), 1)], 1)
-        wanted = OFFSET + signs().to(up) * uncertainty(up, hr, net.scale)
-        detectors_squared = detectors_squared + seen.T @ seen
-        detectors_wanted = detectors_wanted + seen.T @ wanted.double()
-        patches += len(up)
-    size = detectors_squared.diagonal()[:-1].mean()
-    penalty = torch.full_like(detectors_squared[0], float(RIDGE * size))
-    penalty[-1] = 0  # the mean is free
-    solution = torch.linalg.solve(detectors_squared + torch.diag(penalty), detectors_wanted)  # (513, 1024)
-    net.generator2.weight.copy_(solution[:-1].T)
-    net.generator2.bias.copy_(solution[-1])
+        around = _neighbourhoods(F.relu(net.generator1(up))).flatten(0, 1).double()
+        lacking = uncertainty(up, hr, net.scale)[:, : edge**2].view(-1, 1, edge, edge)
+        wanted = F.unfold(lacking, cell, stride=cell).transpose(1, 2).flatten(0, 1).double()
+        squared, products = squared + around.T @ around, products + around.T @ wanted
+    penalty = RIDGE * squared.diagonal().mean() * torch.eye(len(squared), device=squared.device)
+    weights = torch.linalg.solve(squared + penalty, products)  # (51, cell * cell)
+
+    def size(seen: Tensor) -> Tensor:
+        """The regression's answer, (B, 512) -> (B, 1024): affine in what the detectors see."""
+        places = (_neighbourhoods(seen).double() @ weights).transpose(1, 2)
+        return F.fold(places, (edge, edge), cell, stride=cell).flatten(1)[:, positions(net.scale).to(seen.device)]
+
+    nothing = torch.zeros(1, 2 * PLACES**2, device=squared.device)
+    constant = size(nothing)[0]
+    slopes = size(torch.eye(2 * PLACES**2, device=squared.device)) - constant  # (512, 1024)
+    sign = signs().to(slopes)
+    net.generator2.weight.copy_((sign * slopes).T)
+    net.generator2.bias.copy_(OFFSET + sign * constant)

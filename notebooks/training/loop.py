@@ -48,16 +48,21 @@ def train(config: Config, photographs: Photographs | None = None, started: float
     teacher = teacher_of(config, trainer.pictures)  # the first weights', before anything is resumed
     seconds = trainer.resume()
     clock.resume(seconds or 0.0)  # its file may be ahead of a run that was killed before its first checkpoint
+    if seconds is None and config.minutes is not None and clock.before >= 60 * config.minutes:
+        raise ValueError(
+            f"the minutes of {config.run} were used up before its first checkpoint: remove it, or give more"
+        )
     if seconds is not None and main:
         print(f"resumed at step {trainer.step}", flush=True)
     if main:
-        forget_rows(trainer.run / LOG, trainer.step)
-    if photographs is None:
-        if not config.data:
-            raise ValueError("say what to train on: --data FOLDER or PACK")
-        photographs = load_photographs(config.data, config.scale)
-    _check_same_photographs(trainer, photographs)
-    Loop(trainer, photographs, teacher, Schedule(config, clock)).go()
+        forget_rows(trainer.run / LOG, -1 if seconds is None else trainer.step)
+    with clock.ticking():
+        if photographs is None:
+            if not config.data:
+                raise ValueError("say what to train on: --data FOLDER or PACK")
+            photographs = load_photographs(config.data, config.scale)
+        _check_same_photographs(trainer, photographs)
+        Loop(trainer, photographs, teacher, Schedule(config, clock)).go()
     return trainer
 
 
@@ -111,9 +116,6 @@ class Loop:
         """Start g(LR) by what the training photographs say (see :func:`latents.shape_generator`)."""
         trainer, drawn = self.trainer, self._other_patches(SHAPING_BATCH)
         shape_generator(trainer.net, (drawn(step)[:2] for step in range(-(-self.config.shaping // SHAPING_BATCH))))
-        for name, average in trainer.average.items():  # of what is trained, generator2
-            if name.startswith("generator"):
-                average.copy_(trainer.parameters[name].detach())
 
     def go(self) -> None:
         """All steps that are left."""
@@ -131,8 +133,6 @@ class Loop:
             trainer.train_step(batch, schedule.learning_rate(trainer.step, share))
             bar.update()
             before, share = share, self._share()
-            if self.main:
-                schedule.clock.tick()
             if share >= 1:
                 break
             if schedule.due(config.validations, before, share):
@@ -155,14 +155,21 @@ class Loop:
 
     def _finish(self) -> None:
         """What ends a run: noise that fits the convolutions, a validation, a checkpoint."""
+        self._check()
         if self._calibrates:
             self.trainer.calibrate_noise(self._other_patches(self.config.validated)(0))
         self._validate()
         self.trainer.finished = True
         self.trainer.save(self.schedule.clock.seconds, self.facts)
 
+    def _check(self) -> None:
+        """NotFiniteError in the place of figures of what is none."""
+        self.trainer.check_losses()
+        self.trainer.check_weights()
+
     def _validate(self) -> None:
         """A row of the log."""
+        self._check()
         trainer, seconds = self.trainer, self.schedule.clock.seconds
         row = {"step": trainer.step, "seconds": round(seconds), "waited": round(self.patches.waited, 1)}
         row |= trainer.tally.means()
@@ -171,6 +178,8 @@ class Loop:
 
     def _rehearse_end(self) -> None:
         """Do once what ends a run in minutes, so that the time for it can be kept; says where the run begins, too."""
+        if self.trainer.device.type == "cuda":
+            self.trainer.validate(self.held_out)  # kernels are loaded and chosen at first use
         begin = time.monotonic()
         if self.trainer.step == 0:
             self._validate()
@@ -193,6 +202,7 @@ def judge_run(run: str | Path, table: Path, data: str | None = None) -> None:
     record = checkpoints.read_record(run, needed=True)
     config = Config.from_record(record)
     config.run, config.initial, config.vgg_weight, config.teacher, config.pool = str(run), str(run), 0.0, (), None
+    config.features = config.device = config.compile = None  # another machine may lack them
     trainer = Trainer(config)
     held_out = held_out_patches(load_photographs(data or record["data"], config.scale))
     sampled = not trainer.pictures.silent

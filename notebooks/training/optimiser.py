@@ -30,18 +30,22 @@ class Muon(torch.optim.Optimizer):
     @torch.no_grad()
     def step(self) -> None:
         for group in self.param_groups:
+            params = group["params"]
+            for p in params:
+                if not self.state[p]:
+                    self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+            gradients = [p.grad for p in params]
+            momenta = [self.state[p]["momentum_buffer"] for p in params]
+            torch._foreach_lerp_(momenta, gradients, 1 - self.MOMENTUM)
+            ahead = torch._foreach_lerp(gradients, momenta, self.MOMENTUM)
             shapes = defaultdict(list)
-            for p in group["params"]:
-                state = self.state[p]
-                if not state:
-                    state["momentum_buffer"] = torch.zeros_like(p)
-                momentum = state["momentum_buffer"].lerp_(p.grad, 1 - self.MOMENTUM)
-                update = p.grad.lerp(momentum, self.MOMENTUM).flatten(1)
-                shapes[update.shape].append((p, update))
+            for p, update in zip(params, ahead, strict=True):
+                shapes[update.flatten(1).shape].append((p, update.flatten(1)))
             for (rows, columns), alike in shapes.items():
                 updates = self.orthogonal(torch.stack([update for _, update in alike]))
-                for (p, _), update in zip(alike, updates, strict=True):
-                    p.add_(update.view_as(p), alpha=-group["lr"] * 0.2 * math.sqrt(max(rows, columns)))
+                moved = [update.view_as(p) for (p, _), update in zip(alike, updates, strict=True)]
+                size = 0.2 * math.sqrt(max(rows, columns))
+                torch._foreach_add_([p for p, _ in alike], moved, alpha=-group["lr"] * size)
 
     @classmethod
     def orthogonal(cls, matrices: Tensor) -> Tensor:
@@ -55,11 +59,12 @@ class Muon(torch.optim.Optimizer):
 
     @classmethod
     def _iterate(cls, x: Tensor) -> Tensor:
-        """X <- (a + b X X^T + c (X X^T)^2) X, some times."""
+        """X <- (a + b X X^T + c (X X^T)^2) X, some times, for X of (B, M, N)."""
         a, b, c = cls.COEFFICIENTS
         for _ in range(cls.STEPS):
             gram = x @ x.mT
-            x = a * x + (b * gram + c * gram @ gram) @ x
+            polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
+            x = torch.baddbmm(x, polynomial, x, beta=a)
         return x
 
     @classmethod
@@ -100,7 +105,11 @@ def build_optimisers(parameters: dict[str, nn.Parameter], config: Config) -> lis
         for name, p in parameters.items()
         if config.optimiser == "muon" and p.ndim == 4 and not name.startswith(OWN_RATE)
     }
-    rest = [{"params": [p]} | adam_settings(name, config) for name, p in parameters.items() if name not in kernels]
+    groups: dict[tuple, list[nn.Parameter]] = defaultdict(list)  # few of them: each is a launch of its own
+    for name, p in parameters.items():
+        if name not in kernels:
+            groups[tuple(adam_settings(name, config).items())].append(p)
+    rest = [{"params": params} | dict(settings) for settings, params in groups.items()]
     optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(rest, fused=True)]
     if kernels:
         optimisers.append(Muon(kernels.values(), config.lr))

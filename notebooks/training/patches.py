@@ -95,6 +95,7 @@ class Patches:
         self.table = torch.from_numpy(np.column_stack([*table, sizes])).to(self.device)
         precision = torch.float32 if self.device.type == "mps" else torch.float64
         self.matrix = sr.grid_matrix(self.scale).to(self.device, precision)
+        self.peak = torch.tensor(255.0, device=self.device)
         self.turns = {
             n: self._turned_places(n) for n in {sr.PATCH, *([self.edge + 2 * margin] if margin else [])}
         }  # fmt: skip
@@ -168,7 +169,8 @@ class Patches:
         """The patches, (B, 3, n, n) in 0 to 255, each turned in its own way, as float32 in [0, 1]."""
         n = patches.shape[-1]
         places = self.turns[n][turn][:, None].expand(-1, 3, -1)
-        return patches.flatten(2).gather(2, places).view_as(patches).float() / 255
+        # By a tensor: CUDA divides by a plain number with its rounded inverse.
+        return patches.flatten(2).gather(2, places).view_as(patches).float() / self.peak
 
     # -- ahead of the training --
 
@@ -177,29 +179,26 @@ class Patches:
         windows = self.windows(step)
         return self.cut(windows) if self.device.type == "cpu" else windows
 
-    def finish(self, prepared: Batch | np.ndarray) -> Batch:
-        """The batch of what :meth:`prepare` made."""
+    def finish(self, prepared: Batch | np.ndarray, step: int) -> Batch:
+        """The batch of what :meth:`prepare` made for a step."""
         return self.cut(prepared) if isinstance(prepared, np.ndarray) else prepared
 
     def __call__(self, step: int) -> Batch:
         """The batch of one step."""
-        return self.finish(self.prepare(step))
+        return self.finish(self.prepare(step), step)
 
     def stream(self, start: int, stop: int, workers: int = 1) -> Iterator[Batch]:
         """The batches of the steps start ... stop - 1, made ahead by threads; `waited` adds up what that lacked."""
         ahead: deque = deque()
         pool = ThreadPoolExecutor(workers)
         try:
-            step = start
-            for _ in range(start, stop):
-                while step < min(stop, start + 2 * workers):
-                    ahead.append(pool.submit(self.prepare, step))
-                    step += 1
-                start += 1
+            for step in range(start, stop):
+                for next_step in range(step + len(ahead), min(stop, step + 2 * workers)):
+                    ahead.append(pool.submit(self.prepare, next_step))
                 begin = time.perf_counter()
                 prepared = ahead.popleft().result()
                 self.waited += time.perf_counter() - begin
-                yield self.finish(prepared)
+                yield self.finish(prepared, step)
         finally:
             pool.shutdown(cancel_futures=True)  # a run that ends by its clock leaves batches unread
 

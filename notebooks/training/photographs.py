@@ -14,6 +14,7 @@ import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -152,16 +153,18 @@ class Pack:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            with zipfile.ZipFile(path) as pack:
-                text = pack.read(INDEX).decode()
+            with zipfile.ZipFile(path) as pack:  # all at once: a pack is small, and threads must not share a reader
+                self.data = {name: pack.read(name) for name in pack.namelist()}
+            text = self.data[INDEX].decode()
         except (zipfile.BadZipFile, KeyError) as error:
-            raise ValueError(f"{path} is no pack of photographs, or cut short: {error}") from error
+            raise ValueError(f"{path} is no pack of photographs, or damaged: {error}") from error
         self.table = list(csv.DictReader(io.StringIO(text)))
         self.names = [row["file"] for row in self.table]
 
     def read(self, name: str) -> bytes:
-        with zipfile.ZipFile(self.path) as pack:  # one for each thread: their readings must not mix
-            return pack.read(name)
+        if name not in self.data:
+            raise ValueError(f"{name} is not in the pack {self.path}")
+        return self.data[name]
 
     def sources(self) -> list[dict[str, str | int]]:
         return _count_sources(self.table)
@@ -191,27 +194,21 @@ def _read_pair(reader: Folder | Pack, name: str, scale: int) -> tuple[tuple[np.n
     """A photograph with its LR image, or what is wrong with it."""
     try:
         hr = decode(reader.read(name), name)
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError) as error:
         return None, str(error)
     return (hr, sr.downscale(hr, scale)), None
 
 
-class workers:  # noqa: N801 (used like a function)
-    """A pool of threads for OpenCV and torch, ``with workers() as pool``.
+@contextmanager
+def workers(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
+    """A pool of threads for OpenCV and torch, one for each core unless another number is given.
 
     Each thread computes alone: with torch's own threads besides, 16 of them would each start 16 more.
     """
-
-    def __init__(self, threads: int | None = None) -> None:
-        self.pool = ThreadPoolExecutor(threads or os.cpu_count() or 1, initializer=torch.set_num_threads, initargs=(1,))
-        self.torch_threads = torch.get_num_threads()
-
-    def __enter__(self) -> ThreadPoolExecutor:
-        return self.pool.__enter__()
-
-    def __exit__(self, *error: object) -> None:
-        self.pool.__exit__(*error)
-        torch.set_num_threads(self.torch_threads)  # the number is torch's, not the thread's, for threads to come
+    before = torch.get_num_threads()
+    with ThreadPoolExecutor(threads or os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        yield pool
+    torch.set_num_threads(before)  # the number is torch's, not the thread's, for threads to come
 
 
 # -- packing ------------------------------------------------------------------------------------------------

@@ -7,10 +7,8 @@ goes on where it was, with what is left of its minutes.
 
 from __future__ import annotations
 
-import threading
+import gc
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,7 +17,7 @@ import torch
 
 import srvae_core as sr
 
-from .checkpoints import CLOCK, is_finished, read_notes, read_record
+from .checkpoints import CHECKPOINT, CLOCK, is_finished, read_notes, read_record
 from .config import Config
 from .export import MANIFEST, export, split, weights_file
 from .files import read_rows, write_rows
@@ -30,13 +28,14 @@ from .perceptual import VGG, Distances
 from .photographs import Photographs, load_photographs
 from .schedule import Clock
 from .teachers import CONTEXT, Networks
+from .trainer import NotFiniteError
 from .validation import judge, mean_psnr, sampling_figures
 
 KEPT_BACK = 0.06  # share of the time for evaluation, and for writing files
 LEAST_KEPT_BACK = 6.0  # seconds
 LOUDNESS = {4: 4.0, 8: 80.0}  # of new latents: the LR branch's code at 8x is larger
 TABLE = "table.csv"
-A_STEP = 1e-3  # minutes that are gone before they begin: a single step
+A_STEP = 1e-3  # minutes that are over as they begin: time for a single step
 
 
 @dataclass
@@ -68,10 +67,28 @@ class Recipe:
         if not 0 <= self.original < 1:
             raise ValueError(f"original is a share of the time, from 0 to less than 1, not {self.original}")
 
+        for stage in stages_of(self):  # a wrong path is better found now than after the stages before it
+            start = None if stage.from_nothing else self.initial or str(self.folder)
+            config_for(self, stage, start, self.minutes).check()
+        if self.vgg and "conv3_4" not in VGG(self.vgg).names:
+            raise ValueError(f"{self.vgg} ends before conv3_4, and the figures need features up to there")
+        Distances(self.features)
+        if self.teacher:
+            Networks(self.teacher, self.scale)
+
     @property
     def folder(self) -> Path:
         """Where the runs are kept."""
-        return Path(self.work or f"runs/recipe-{self.scale}x")
+        return Path(self.work or f"runs/{'rehearsal' if self.rehearse else 'recipe'}-{self.scale}x")
+
+    @property
+    def weights(self) -> Path:
+        """Where the weights files are made."""
+        return self.folder / "weights"
+
+    def name(self, variant: str) -> str:
+        """The name of a model, such as 4x-D."""
+        return f"{self.scale}x-{variant}"
 
 
 @dataclass(frozen=True)
@@ -81,14 +98,15 @@ class Stage:
     name: str
     share: float
     settings: dict[str, Any] = field(default_factory=dict)
+    from_nothing: bool = False  # a trial beside the others: it starts anew, and no stage goes on from it
 
 
 def stages_of(recipe: Recipe) -> list[Stage]:
-    """The stages, in order; those whose name begins with P or o leave D as it is."""
+    """The stages, in order."""
     taught = {"teacher": recipe.teacher} if recipe.teacher else {}
     decoder = {"variant": "P", "stage": "latents", "train": "decoder", "temperature": 0.25, "vgg": recipe.vgg}
     stages = [
-        Stage("answer", 0.50, {"initial": recipe.initial, "vgg_weight": 0.0} | taught),
+        Stage("answer", 0.50, {"vgg_weight": 0.0} | taught),
         # All layers move: with the features standing still samples were worse, and z = 0 lost more.
         Stage(
             "latents", 0.25,
@@ -101,13 +119,14 @@ def stages_of(recipe: Recipe) -> list[Stage]:
     if recipe.original:
         release = {"stage": "latents", "latents": "release", "optimiser": "adam", "lr": 1e-4, "warmup": 1, "decay": 0.0}
         release |= {"fillers": True, "fixed_vgg": True, "candidates": 1, "vgg": recipe.vgg}
+        release["checkpoints"] = 1  # with the encoder they are large
         rest = 1 - recipe.original
         stages = [Stage(s.name, s.share * rest, s.settings) for s in stages]
-        stages.append(Stage("original", recipe.original, release))
+        stages.append(Stage("original", recipe.original, release, from_nothing=True))
     return stages
 
 
-def config_for(recipe: Recipe, stage: Stage, initial: Path | None, minutes: float) -> Config:
+def config_for(recipe: Recipe, stage: Stage, initial: str | None, minutes: float) -> Config:
     """The settings of one stage's run."""
     common: dict[str, Any] = {
         "data": recipe.data,
@@ -122,7 +141,7 @@ def config_for(recipe: Recipe, stage: Stage, initial: Path | None, minutes: floa
         "features": recipe.features,
         "device": recipe.device,
         "compile": recipe.compile,
-        "initial": str(initial) if initial else None,
+        "initial": initial,
     }
     if recipe.rehearse:
         common |= {"batch": 2, "ema": 0.9, "validations": 1, "validated": 4, "shaping": 100, "warmup": 2}
@@ -132,6 +151,8 @@ def config_for(recipe: Recipe, stage: Stage, initial: Path | None, minutes: floa
 def cook(recipe: Recipe, started: float | None = None) -> Path:
     """Train, evaluate, and leave weights, curves and a table in ``recipe.out``.
 
+    A stage that runs into NaN is given up; those after it go on from the one before.
+
     Args:
         recipe: what to do.
         started: ``time.monotonic()`` when the program started; None is now.
@@ -140,70 +161,68 @@ def cook(recipe: Recipe, started: float | None = None) -> Path:
         The table: a row per model and way of answering, and the teacher's and the bicubic image's for comparison.
 
     Raises:
-        NotFiniteError, ValueError, FileNotFoundError: as :func:`trainer.train`.
+        ValueError, FileNotFoundError: as :func:`loop.train`; or the work folder holds a recipe of other settings.
     """
     recipe.check()
     recipe.folder.mkdir(parents=True, exist_ok=True)
     clock = Clock(recipe.folder / CLOCK, started or time.monotonic())
     clock.resume(0.0)
-    with ticking(clock):
+    if clock.before:
+        print(f"goes on with the recipe in {recipe.folder}, of which {clock.before:.0f} s are done", flush=True)
+    with clock.ticking():
         photographs = load_photographs(recipe.data, recipe.scale)
         print(f"{len(photographs)} photographs ready after {time.monotonic() - clock.started:.1f} s", flush=True)
-        stages, initial = stages_of(recipe), None
-        for number, stage in enumerate(stages):
-            run = recipe.folder / stage.name
-            if not is_finished(run):
-                minutes = minutes_for(recipe, stages[number:], run, clock)
-                if minutes is None and recipe.rehearse:
-                    minutes = A_STEP  # a rehearsal on a busy machine still goes through every stage
-                if minutes is None:
-                    print(f"{stage.name}: left out, since no time is left for it", flush=True)
-                    continue
-                print(f"{stage.name}: until minute {minutes:.2f} of its own", flush=True)
-                config = config_for(recipe, stage, None if stage.name == "original" else initial, minutes)
-                train(config, photographs, time.monotonic())
-                deliver(recipe)
-            initial = initial if stage.name == "original" else run
-        if not weights_file(recipe.folder / "weights", f"{recipe.scale}x-D").is_file():
-            raise ValueError(f"{recipe.minutes:g} minutes are too few: no stage has been trained")
+        train_stages(recipe, photographs, clock)
+        deliver(recipe)
+        if not weights_file(recipe.weights, recipe.name("D")).is_file():
+            raise ValueError(f"{recipe.minutes:g} minutes are too few: no stage of D has been trained")
         return evaluate(recipe, photographs, clock)
 
 
-@contextmanager
-def ticking(clock: Clock) -> Iterator[None]:
-    """Keep the clock's time in its file, whatever else goes on."""
-    done = threading.Event()
-
-    def tick() -> None:
-        while not done.wait(1.0):
-            clock.tick()
-
-    thread = threading.Thread(target=tick, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        done.set()
-        thread.join()
+def train_stages(recipe: Recipe, photographs: Photographs, clock: Clock) -> None:
+    """What is left of the stages, one after the other."""
+    stages, initial = stages_of(recipe), recipe.initial
+    for number, stage in enumerate(stages):
+        run = recipe.folder / stage.name
+        start = None if stage.from_nothing else initial
+        if is_finished(run):
+            config = config_for(recipe, stage, start, 1.0)
+            config.check_goes_on(Config.from_record(read_record(run, needed=True)))
+            initial = initial if stage.from_nothing else str(run)
+            continue
+        minutes = minutes_for(recipe, stages[number:], run, clock)
+        if minutes is None:
+            print(f"{stage.name}: left out, since no time is left for it", flush=True)
+            continue
+        print(f"{stage.name}: until minute {minutes:.2f} of its own", flush=True)
+        try:
+            train(config_for(recipe, stage, start, minutes), photographs, time.monotonic())
+        except NotFiniteError as error:
+            print(f"{stage.name}: given up: {error}", flush=True)
+            continue
+        initial = initial if stage.from_nothing else str(run)
+        deliver(recipe)
+        gc.collect()  # of the stage that has ended, before the next one fills a GPU's memory
 
 
 def minutes_for(recipe: Recipe, left: list[Stage], run: Path, clock: Clock) -> float | None:
     """The length of a stage: what it has had already, and its share of what is left for stages; None if nothing is."""
     total = 60 * recipe.minutes
-    remaining = total - clock.seconds - max(LEAST_KEPT_BACK, KEPT_BACK * total)
-    if remaining <= 0:
-        return None
     had = float((run / CLOCK).read_text()) if (run / CLOCK).is_file() else 0.0
-    return (had + remaining * left[0].share / sum(stage.share for stage in left)) / 60
+    remaining = total - clock.seconds - max(LEAST_KEPT_BACK, KEPT_BACK * total)
+    if remaining > 0:
+        return (had + remaining * left[0].share / sum(stage.share for stage in left)) / 60
+    if (run / CHECKPOINT).is_file() or recipe.rehearse:
+        return max(had / 60, A_STEP)  # what there is is brought to its end; a rehearsal takes a step of every stage
+    return None
 
 
 def deliver(recipe: Recipe) -> list[Path]:
     """Lay the weights so far into the output folder, in pieces, with their curves."""
-    folder, out = recipe.folder / "weights", Path(recipe.out)
+    folder, out, d, p = recipe.weights, Path(recipe.out), recipe.name("D"), recipe.name("P")
     newest = next((s for s in ("refined", "latents", "answer") if is_finished(recipe.folder / s)), None)
     if newest is None:
         return []
-    d, p = f"{recipe.scale}x-D", f"{recipe.scale}x-P"
     files = [export(recipe.folder / newest, d, folder)]
     if is_finished(recipe.folder / "P"):
         files.append(export(recipe.folder / "P", p, folder, base=d))
@@ -219,7 +238,8 @@ def deliver(recipe: Recipe) -> list[Path]:
 
 
 def evaluate(recipe: Recipe, photographs: Photographs, clock: Clock) -> Path:
-    """Figures on held-out patches of the compact files as anyone loads them."""
+    """Figures on held-out patches of the compact files as anyone loads them, computed in single precision."""
+    torch.backends.cudnn.allow_tf32 = False
     held_out = held_out_patches(photographs, 4 if recipe.rehearse else 24)
     device = torch.device(recipe.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     vgg = VGG(recipe.vgg, device) if recipe.vgg else None
@@ -228,7 +248,7 @@ def evaluate(recipe: Recipe, photographs: Photographs, clock: Clock) -> Path:
     if recipe.teacher:
         rows.append(teacher_row(recipe, photographs, len(held_out.up), device))
     for variant in "DP":
-        file = weights_file(recipe.folder / "weights", f"{recipe.scale}x-{variant}")
+        file = weights_file(recipe.weights, recipe.name(variant))
         rows += model_rows(file, held_out, distances, vgg, device) if file.is_file() else []
     if is_finished(recipe.folder / "original"):
         rows.append(original_row(recipe))
@@ -252,7 +272,9 @@ def model_rows(
     pictures = Pictures(model, fp32=True)
     history = read_notes(file)["history"]
     seen = {"patches": sum(stage["steps"] * stage["batch"] for stage in history)}
-    temperatures = {0.0: "0", model.temperature: f"temperature {model.temperature:g}", 1.0: "prior"}
+    temperatures = {0.0: "0", 1.0: "prior"}
+    if model.temperature:
+        temperatures = {0.0: "0", model.temperature: f"temperature {model.temperature:g}", 1.0: "prior"}
     rows = []
     for temperature, words in temperatures.items():
         figures = judge(pictures, held_out, {"": temperature * sr.PRIOR_SD})
@@ -262,7 +284,6 @@ def model_rows(
             sampled = sampling_figures(pictures, held_out, distances, vgg)
             row |= {k: round(v, 4) for k, v in sampled.items() if k not in figures}
         rows.append(row)
-    rows[0]["z"] = "0"
     return rows
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,7 +29,6 @@ class Clock:
     file: Path | None
     started: float
     before: float = 0.0  # seconds of earlier starts
-    written: float = 0.0
 
     def resume(self, seconds: float) -> None:
         """Go on from what the file says, or from a checkpoint's seconds if those are more."""
@@ -37,22 +39,37 @@ class Clock:
     def seconds(self) -> float:
         return self.before + time.monotonic() - self.started
 
-    def tick(self) -> None:
-        """Keep the time, about once a second."""
-        if self.file and time.monotonic() - self.written > TICK:
-            self.written = time.monotonic()
+    @contextmanager
+    def ticking(self) -> Iterator[None]:
+        """Keep the time about once a second, whatever else goes on."""
+        if self.file is None:
+            yield
+            return
+        done = threading.Event()
+
+        def tick() -> None:
+            while not done.wait(TICK):
+                write_text(self.file, f"{self.seconds:.1f}\n")
+
+        thread = threading.Thread(target=tick, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
             write_text(self.file, f"{self.seconds:.1f}\n")
 
 
 class Schedule:
     """The plan of a run: its share that is done, from 0 to 1, and what is due then.
 
-    A run in minutes ends so that its last validation still falls into them: what validations took is kept in reserve.
+    A run in minutes ends so that what comes after its last step still falls into them: the time for that is a reserve.
     """
 
     def __init__(self, config: Config, clock: Clock) -> None:
         self.config, self.clock = config, clock
-        self.reserve = 0.0  # seconds for the last validation
+        self.reserve = 0.0  # seconds for what comes after the last step
 
     def share(self, step: int) -> float:
         """The share of the run that lies behind after so many steps (or, in minutes, now)."""

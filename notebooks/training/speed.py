@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import platform
 import tempfile
 import time
@@ -72,7 +73,7 @@ def benchmark(config: Config, *, seconds: float = 10.0, compile_modes: list[str]
     Args:
         config: scale, batch, data, files and machine are taken from it; without ``data``, noise stands for photographs.
         seconds: for each row, after a first step that does not count.
-        compile_modes: of torch.compile; None is the run's own choice.
+        compile_modes: ways to run a step (see :mod:`training.compiling`); None is the run's own choice.
     """
     with tempfile.TemporaryDirectory() as folder:
         config = replace(config, run=str(Path(folder) / "run"), initial=None)
@@ -84,13 +85,15 @@ def benchmark(config: Config, *, seconds: float = 10.0, compile_modes: list[str]
         _print_cutting(photographs, config, device)
         best = product_rate(device)
         print(f"bfloat16 matrix product of {PRODUCT[device.type]}: {best:.2f} TFLOP/s", flush=True)
-        first.run.mkdir(parents=True)
         first.save(0.0)  # what the later stages start from
+        run = first.run
+        del first
         rows = []
-        for stage in _stages(config, first.run):
+        for stage in _stages(config, run):
             for mode in compile_modes or [None]:
                 row = _stage_row(replace(stage, compile=mode), photographs, seconds, best)
                 rows.append(row)
+                gc.collect()  # of what this stage had in a GPU's memory
                 print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
         return rows
 
@@ -121,7 +124,7 @@ def _stages(config: Config, run: Path) -> Iterator[Config]:
     """A configuration for each stage that can be timed: with a teacher and a VGG-19 file also what these need."""
     plain = replace(config, teacher=(), pool=None, vgg_weight=0.0)
     yield replace(plain, stage="answer")
-    if config.teacher:
+    if config.teacher and config.teacher != ("self",):
         yield replace(plain, stage="answer", teacher=config.teacher, pool=None)
     latents = replace(plain, stage="latents", initial=str(run), shaping=0)
     yield replace(latents, train="all")

@@ -9,12 +9,14 @@ weights its authors published. Those files are not ours to ship; only what they 
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
@@ -109,8 +111,7 @@ class Networks:
         compile: Mode | None = "off",
     ) -> None:
         self.networks, self.scale, self.margin = [VapSR(f, device) for f in files], scale, CONTEXT[scale]
-        self.run = quickened(self._run, compile, torch.device(device))
-        self.size: torch.Size | None = None  # of the first batch
+        self.run = SameSize(self._run, compile, torch.device(device))
         factors = [network.scale for network in self.networks]
         if np.prod(factors) != scale:
             shown = " and ".join(f"{f}x" for f in factors)
@@ -122,26 +123,42 @@ class Networks:
         return {"answer": y}
 
     def __call__(self, batch: Batch) -> Tensor:
-        # A graph is for one size, and the last piece of a pool may be smaller.
-        run = self._run if self.size not in (None, batch.context.shape) else self.run
-        self.size = self.size or batch.context.shape
-        y = run(batch.context)["answer"]
+        y = self.run(batch.context)["answer"]
         border = self.margin * self.scale
         return y[..., border:-border, border:-border]
 
 
 class SelfEnsemble:
-    """The mean answer of a network over the flips and rotations of its input, as it is now."""
+    """The mean answer of a network over the flips and rotations of its input, as it is now.
+
+    Args:
+        pictures: the network.
+        compile: how it runs (see :mod:`training.compiling`).
+    """
 
     margin = 0
 
-    def __init__(self, pictures: Pictures) -> None:
+    def __init__(self, pictures: Pictures, compile: Mode | None = "off") -> None:
         net = copy.deepcopy(pictures.net).requires_grad_(False)
         self.pictures = Pictures(net, fp32=not pictures.bfloat16, silent=pictures.silent)
+        self.run = SameSize(self._run, compile, pictures.device)
+
+    def _run(self, up: Tensor, hr: Tensor) -> dict[str, Tensor]:
+        return {"answer": self.pictures.self_ensemble(up, hr)}
 
     def __call__(self, batch: Batch) -> Tensor:
-        up, hr = (t.contiguous(memory_format=torch.channels_last) for t in (batch.up, batch.hr))
-        return self.pictures.self_ensemble(up, hr)
+        return self.run(*(t.contiguous(memory_format=torch.channels_last) for t in batch[:2]))["answer"]
+
+
+class SameSize:
+    """A quickened function for inputs of the first call's size; others, as a pool's last piece, run it as it is."""
+
+    def __init__(self, function: Callable[..., dict[str, Tensor]], compile: Mode | None, device: torch.device) -> None:
+        self.function, self.quick, self.size = function, quickened(function, compile, device), None
+
+    def __call__(self, *inputs: Tensor) -> dict[str, Tensor]:
+        self.size = self.size or inputs[0].shape
+        return (self.quick if inputs[0].shape == self.size else self.function)(*inputs)
 
 
 def teacher_of(config: Config, pictures: Pictures) -> Networks | SelfEnsemble | None:
@@ -149,7 +166,7 @@ def teacher_of(config: Config, pictures: Pictures) -> Networks | SelfEnsemble | 
     if not config.teacher:
         return None
     if config.teacher == ("self",):
-        return SelfEnsemble(pictures)
+        return SelfEnsemble(pictures, config.compile)
     return Networks(config.teacher, config.scale, pictures.device, config.compile)
 
 
@@ -177,17 +194,20 @@ class Taught(Patches):
 
     def _answers(self, file: Path | None) -> Tensor:
         """The teacher's answers to the pool, (pool, 3, 128, 128), from the file if it is there."""
+        digest = hashlib.sha256(self.pool.tobytes() + self.photographs.digest.encode()).hexdigest()[:16]
         if file and file.is_file():
-            answers = load_file(file)["taught"]
-            if len(answers) != len(self.pool):
-                raise ValueError(f"{file} holds answers to {len(answers)} patches, not {len(self.pool)}")
+            with safe_open(file, "pt") as f:
+                notes, answers = f.metadata() or {}, f.get_tensor("taught")
+            # Version 0.1 did not note which patches they are of.
+            if len(answers) != len(self.pool) or notes.get("patches", digest) != digest:
+                raise ValueError(f"{file} holds answers to other patches: remove it to have the teacher asked anew")
             return answers
-        pieces = np.array_split(self.pool, max(1, len(self.pool) // POOL_BATCH))
+        pieces = [self.pool[at : at + POOL_BATCH] for at in range(0, len(self.pool), POOL_BATCH)]
         # Half precision is a tenth of a grey level, and 10,000 patches are one gigabyte then.
         answers = torch.cat([self.teacher(self.cut(p)).cpu().half() for p in tqdm(pieces, "teacher", disable=None)])
         if file and self.share[0] == 0:
             with replaced(file) as part:
-                save_file({"taught": answers.contiguous()}, part)
+                save_file({"taught": answers.contiguous()}, part, {"patches": digest})
         return answers
 
     def _chosen(self, step: int) -> tuple[np.ndarray, np.ndarray]:
@@ -198,13 +218,15 @@ class Taught(Patches):
         turns = np.array_split(rng.integers(8, size=self.batch), processes)[process]
         return chosen, turns
 
-    def prepare(self, step: int) -> Batch | np.ndarray:
-        return super().prepare(step) if self.pool is None else self._from_pool(step)
+    def prepare(self, step: int) -> Batch | np.ndarray | None:
+        if self.pool is None:
+            return super().prepare(step)
+        return self._from_pool(step) if self.device.type == "cpu" else None
 
-    def finish(self, prepared: Batch | np.ndarray) -> Batch:
+    def finish(self, prepared: Batch | np.ndarray | None, step: int) -> Batch:
         if self.pool is not None:
-            return prepared
-        batch = super().finish(prepared)
+            return prepared or self._from_pool(step)
+        batch = super().finish(prepared, step)
         return self._mixed(batch, self.teacher(batch))
 
     def _from_pool(self, step: int) -> Batch:

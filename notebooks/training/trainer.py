@@ -1,4 +1,4 @@
-"""One run: the network and what moves it, a step, and the loop around it."""
+"""One run: the network and what moves it, a step, and its checkpoints."""
 
 from __future__ import annotations
 
@@ -24,8 +24,7 @@ from .patches import Batch
 from .perceptual import VGG, Distances
 from .validation import FACTORS, judge, noise_factor
 
-CHECKED_EVERY = 100  # steps between two looks at a GPU's losses; a look waits for all that it has to do
-SHAPING_BATCH = 50  # patches at once that start the generator
+CHECKED_EVERY = 20  # steps between two looks at a GPU's losses; a look waits until it has caught up
 
 
 class NotFiniteError(ArithmeticError):
@@ -39,13 +38,9 @@ class Tally:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.forget()
-
-    def forget(self) -> None:
         self.sums: dict[str, Tensor] = {}
         self.steps = 0
-        self.first_bad = torch.full((), -1, device=self.device)
+        self.first_bad = torch.full((), -1, device=device)
 
     def add(self, terms: dict[str, Tensor], step: int) -> None:
         """The terms of a step."""
@@ -58,7 +53,7 @@ class Tally:
     def means(self) -> dict[str, float]:
         """The mean of each term since this was asked last."""
         means = {name: round(float(t) / self.steps, 2) for name, t in self.sums.items()}
-        self.forget()
+        self.sums, self.steps = {}, 0
         return means
 
     def trouble(self) -> str:
@@ -111,6 +106,8 @@ class Trainer:
             raise ValueError(f"{self.processes} processes cannot share batches of {self.config.batch}")
         chosen = self.config.device if self.processes == 1 else None
         self.device = torch.device(chosen) if chosen else self.accelerator.device
+        if self.device.type == "cuda":
+            torch.backends.cudnn.benchmark = True  # sizes never change: let cuDNN try which kernels are quickest
 
     def _is_silent(self) -> bool:
         """Without biases in ip4-ip6, as before the latents stage, z = 0 gives a latent map of zeros."""
@@ -202,11 +199,12 @@ class Trainer:
         self.check_weights()
         if self.process:
             return  # all processes hold the same
+        record = self.config.record() | {"history": [*self.history, self.stage_record(seconds)]}
         progress = {"step": self.step, "seconds": seconds, "noise_factor": self.noise_factor}
         progress["finished"] = self.finished
-        checkpoints.save_checkpoint(self.run, self.tensors(), progress)
-        record = self.config.record() | {"history": [*self.history, self.stage_record(seconds)]}
+        # The record first: a checkpoint is of use only to who knows what it is one of.
         checkpoints.write_record(self.run, record | (facts or {}))
+        checkpoints.save_checkpoint(self.run, self.tensors(), progress)
 
     @torch.no_grad()
     def resume(self) -> float | None:
@@ -284,6 +282,8 @@ class Trainer:
         with self.averaged_weights():
             factor = noise_factor(self.pictures, self.distances, patches, factors)
         self.net.ip4.weight.mul_(factor)
+        if "ip4.weight" in self.average:
+            self.average["ip4.weight"].mul_(factor)
         self.noise_factor *= factor
 
 
