@@ -151,7 +151,7 @@ def build_parser() -> argparse.ArgumentParser:
     part = command("pack", pack, "Put the most detailed part of each photograph of a folder into one file.")
     part.add_argument("data", help="folder of photographs, with a sources.csv where there is one")
     part.add_argument("file", help="the pack to write")
-    part.add_argument("--megabytes", type=float, default=44.0, help="its largest size, in 10^6 bytes [44]")
+    part.add_argument("--megabytes", type=float, default=40.0, help="its largest size, in 10^6 bytes [40]")
     part.add_argument("--quality", type=int, default=88, help="JPEG's, 1 to 100 [88]")
     part.add_argument("--lossless", action="store_true", help="PNG in the place of JPEG")
 

@@ -215,7 +215,7 @@ def workers(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
 
 
 def write_pack(
-    folder: str | Path, path: str | Path, *, megabytes: float = 44.0, quality: int = 88, lossless: bool = False
+    folder: str | Path, path: str | Path, *, megabytes: float = 40.0, quality: int = 88, lossless: bool = False
 ) -> dict[str, float]:
     """Pack the photographs of a folder into one file of at most a given size.
 
