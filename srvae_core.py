@@ -381,8 +381,8 @@ def save_model(model: SRVAE, path: str | os.PathLike, *, compact: bool = True, b
     """Write the weights that inference needs (no encoder) as safetensors, beside the target and then renamed.
 
     Args:
-        compact: generator1 on the LR grid, fully connected weights int8 with a float32 scale for each row (and
-            its largest number apart), convolutions float16; False keeps float32 and the layout as it is.
+        compact: generator1 on the LR grid, it and convolutions float16, the other fully connected weights int8 with a
+            float32 scale for each row (and its largest number apart); False keeps float32 and the layout as it is.
         base: name of a model in the same folder ("4x-D"): what equals its weights as stored is left out, and comes from
             there when the file is loaded.
         notes: for the file's metadata, as JSON, such as ``variant="D"``.
@@ -402,7 +402,10 @@ def save_model(model: SRVAE, path: str | os.PathLike, *, compact: bool = True, b
                 raise ValueError(f"{layer.name}.{kind} has values that are not finite")
             if compact and layer.name == "generator1" and kind == "weight" and not model.grid_generator:
                 t = GridLinear(model.scale, layer.cout).compress(t)
-            if compact and layer.kind == "fc" and kind == "weight":
+            # generator1 tells little contrast from much brightness. By int8's rounding errors, which brightness
+            # multiplies, g would become the same for every patch; in half precision it stays what it was.
+            half = layer.kind in ("conv", "deconv") or layer.name == "generator1"
+            if compact and layer.kind == "fc" and not half and kind == "weight":
                 # Latents have a place each, so one weight per row may dwarf the rest, which int8 would then lose.
                 at = t.abs().argmax(1, keepdim=True)
                 peak = t.gather(1, at)
@@ -411,7 +414,7 @@ def save_model(model: SRVAE, path: str | os.PathLike, *, compact: bool = True, b
                 parts = {"scale": row_scale, "peak": peak, "peak_at": at.int()}
                 tensors |= {f"{layer.name}.{k}": v[:, 0].contiguous() for k, v in parts.items()}
                 t = (t / row_scale).round().to(torch.int8)
-            elif compact and layer.kind in ("conv", "deconv") and kind == "weight":
+            elif compact and half and kind == "weight":
                 t = t.half()
             tensors[f"{layer.name}.{kind}"] = t.contiguous()
     grid = compact or model.grid_generator

@@ -14,6 +14,7 @@ import srvae_core as sr
 
 from .config import VARIABLES, Config
 from .export import export, join, reissue
+from .files import read_rows, write_rows
 from .loop import SHAPING_BATCH, judge_run, train
 from .patches import Patches, held_out_patches
 from .perceptual import VGG, Distances
@@ -117,8 +118,12 @@ def sampling(options: argparse.Namespace, started: float) -> None:
     patches = Patches(photographs.for_training, SHAPING_BATCH, candidates=2, seed=1)
     shaping = (patches(step)[:2] for step in range(-(-options.shaping // SHAPING_BATCH)))
     vgg = VGG(options.vgg) if options.vgg else None
-    for row in compare_noise(model, held_out_patches(photographs), shaping, Distances(options.features), vgg):
+    rows = compare_noise(model, held_out_patches(photographs), shaping, Distances(options.features), vgg)
+    for row in rows:
         print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
+    if options.table:
+        name = options.name or Path(options.model).stem.removeprefix("SR_VAE_")
+        write_rows(options.table, [*read_rows(options.table), *({"model": name} | row for row in rows)])
 
 
 def judge(options: argparse.Namespace, started: float) -> None:
@@ -183,6 +188,8 @@ def build_parser() -> argparse.ArgumentParser:
         "sampling", sampling, "Figures of samples by a model's own g(LR), by g = +-1, and by one newly shaped."
     )
     part.add_argument("model", help="such as 4x-D, or a weights file")
+    part.add_argument("--table", type=Path, help="CSV file to add the rows to")
+    part.add_argument("--name", help="what the table calls the model")
     add_config(part, {"data", "features", "vgg", "shaping"})
 
     part = command("judge", judge, "Add a run's figures on held-out patches, at three draws of z, to a table.")

@@ -181,7 +181,7 @@ def cook(recipe: Recipe, started: float | None = None) -> Path:
 
 def train_stages(recipe: Recipe, photographs: Photographs, clock: Clock) -> None:
     """What is left of the stages, one after the other."""
-    stages, initial = stages_of(recipe), recipe.initial
+    stages, initial, delivering = stages_of(recipe), recipe.initial, 0.0
     for number, stage in enumerate(stages):
         run = recipe.folder / stage.name
         start = None if stage.from_nothing else initial
@@ -190,7 +190,7 @@ def train_stages(recipe: Recipe, photographs: Photographs, clock: Clock) -> None
             config.check_goes_on(Config.from_record(read_record(run, needed=True)))
             initial = initial if stage.from_nothing else str(run)
             continue
-        minutes = minutes_for(recipe, stages[number:], run, clock)
+        minutes = minutes_for(recipe, stages[number:], run, clock, delivering)
         if minutes is None:
             print(f"{stage.name}: left out, since no time is left for it", flush=True)
             continue
@@ -201,15 +201,22 @@ def train_stages(recipe: Recipe, photographs: Photographs, clock: Clock) -> None
             print(f"{stage.name}: given up: {error}", flush=True)
             continue
         initial = initial if stage.from_nothing else str(run)
+        begin = time.monotonic()
         deliver(recipe)
+        delivering = time.monotonic() - begin
         gc.collect()  # of the stage that has ended, before the next one fills a GPU's memory
 
 
-def minutes_for(recipe: Recipe, left: list[Stage], run: Path, clock: Clock) -> float | None:
-    """The length of a stage: what it has had already, and its share of what is left for stages; None if nothing is."""
+def minutes_for(recipe: Recipe, left: list[Stage], run: Path, clock: Clock, delivering: float = 0.0) -> float | None:
+    """The length of a stage: what it has had already, and its share of what is left for stages; None if nothing is.
+
+    ``delivering`` is what writing the weights took last, in seconds: it comes after every stage, and evaluating the
+    models takes about as long again for each of the two.
+    """
     total = 60 * recipe.minutes
     had = float((run / CLOCK).read_text()) if (run / CLOCK).is_file() else 0.0
-    remaining = total - clock.seconds - max(LEAST_KEPT_BACK, KEPT_BACK * total)
+    kept_back = max(LEAST_KEPT_BACK, KEPT_BACK * total, delivering * (len(left) + 2))
+    remaining = total - clock.seconds - kept_back
     if remaining > 0:
         return (had + remaining * left[0].share / sum(stage.share for stage in left)) / 60
     if (run / CHECKPOINT).is_file() or recipe.rehearse:
