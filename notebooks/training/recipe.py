@@ -66,7 +66,6 @@ class Recipe:
             raise ValueError(f"minutes must be more than 0, not {self.minutes}")
         if not 0 <= self.original < 1:
             raise ValueError(f"original is a share of the time, from 0 to less than 1, not {self.original}")
-
         for stage in stages_of(self):  # a wrong path is better found now than after the stages before it
             start = None if stage.from_nothing else self.initial or str(self.folder)
             config_for(self, stage, start, self.minutes).check()

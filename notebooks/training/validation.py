@@ -58,9 +58,9 @@ def judge(
         posterior: ask the encoder, too.
 
     Returns:
-        PSNR on Y in dB and, where something is drawn, the mean standard deviation of six samples in grey levels
-        (spread) and their diversity in percent, by the draw's name; of the posterior the KL in nats per patch and the
-        number of latents that carry more than 0.01 nats.
+        By the draw's name: PSNR on Y in dB (of the first sample) and, where something is drawn, the mean standard
+        deviation of six samples in grey levels (spread) and their diversity in percent. Of the posterior: KL in nats
+        per patch, and the number of latents that carry more than 0.01 nats.
     """
     answers: dict[str, list[list[Tensor]]] = {name: [] for name in draws}
     kls, net, device = [], pictures.net, pictures.device
