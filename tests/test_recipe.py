@@ -13,7 +13,7 @@ from test_teachers import Network
 from training.config import Config
 from training.export import join
 from training.files import read_rows
-from training.photographs import write_pack
+from training.packing import write_pack
 from training.recipe import Recipe, config_for, minutes_for, stages_of
 from training.schedule import Clock
 

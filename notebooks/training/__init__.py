@@ -2,7 +2,8 @@
 
 =============  =======================================================================================
 config         the settings of a run, and how earlier versions wrote them
-photographs    a folder or a pack of photographs in memory; making a pack
+photographs    a folder or a pack of photographs in memory
+packing        making a pack: the best of a folder in one file
 patches        random pairs of patches, cut where the network is
 teachers       stronger answers as targets: the run's own self-ensemble, or trained networks
 perceptual     VGG-19 features: the release's VGG term, the distances of the energy score

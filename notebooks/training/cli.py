@@ -16,9 +16,10 @@ from .config import VARIABLES, Config
 from .export import export, join, reissue
 from .files import read_rows, write_rows
 from .loop import SHAPING_BATCH, judge_run, train
+from .packing import write_pack
 from .patches import Patches, held_out_patches
 from .perceptual import VGG, Distances
-from .photographs import load_photographs, write_pack
+from .photographs import load_photographs
 from .recipe import Recipe, cook
 from .speed import benchmark
 from .trainer import NotFiniteError
