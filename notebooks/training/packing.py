@@ -1,7 +1,7 @@
 """Packs: one file with the most detailed part of each photograph of a folder.
 
-A pack is a plain zip file: the photographs as JPEG (4:4:4) or PNG, and ``index.csv`` with a row for each, with its source
-and licence, in the order in which training counts them. Any program opens it.
+A pack is a plain zip file: the photographs as JPEG (4:4:4) or PNG, and ``index.csv`` with a row for each (its source
+and licence, too), in the order in which training counts them. Any program opens it.
 """
 
 from __future__ import annotations
