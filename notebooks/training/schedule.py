@@ -49,8 +49,9 @@ class Clock:
 
         def tick() -> None:
             while not done.wait(TICK):
-                write_text(self.file, f"{self.seconds:.1f}\n")
+                self._write()
 
+        self._write()
         thread = threading.Thread(target=tick, daemon=True)
         thread.start()
         try:
@@ -58,6 +59,10 @@ class Clock:
         finally:
             done.set()
             thread.join()
+            self._write()
+
+    def _write(self) -> None:
+        if self.file:
             write_text(self.file, f"{self.seconds:.1f}\n")
 
 
