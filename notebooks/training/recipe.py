@@ -209,12 +209,12 @@ def train_stages(recipe: Recipe, photographs: Photographs, clock: Clock) -> None
 def minutes_for(recipe: Recipe, left: list[Stage], run: Path, clock: Clock, delivering: float = 0.0) -> float | None:
     """The length of a stage: what it has had already, and its share of what is left for stages; None if nothing is.
 
-    ``delivering`` is what writing the weights took last, in seconds: it comes after every stage, and evaluating the
-    models takes about as long again for each of the two.
+    ``delivering`` is what writing the weights took last, in seconds: it comes after every stage, once more at the end, and
+    evaluating the two models takes about as long again for each.
     """
     total = 60 * recipe.minutes
     had = float((run / CLOCK).read_text()) if (run / CLOCK).is_file() else 0.0
-    kept_back = max(LEAST_KEPT_BACK, KEPT_BACK * total, delivering * (len(left) + 2))
+    kept_back = max(LEAST_KEPT_BACK, KEPT_BACK * total, delivering * (len(left) + 3))
     remaining = total - clock.seconds - kept_back
     if remaining > 0:
         return (had + remaining * left[0].share / sum(stage.share for stage in left)) / 60
