@@ -209,8 +209,8 @@ def train_stages(recipe: Recipe, photographs: Photographs, clock: Clock) -> None
 def minutes_for(recipe: Recipe, left: list[Stage], run: Path, clock: Clock, delivering: float = 0.0) -> float | None:
     """The length of a stage: what it has had already, and its share of what is left for stages; None if nothing is.
 
-    ``delivering`` is what writing the weights took last, in seconds: it comes after every stage, once more at the end, and
-    evaluating the two models takes about as long again for each.
+    ``delivering`` is what writing the weights took last, in seconds: it comes after every stage and once more at the
+    end, and evaluating the two models takes about as long again for each.
     """
     total = 60 * recipe.minutes
     had = float((run / CLOCK).read_text()) if (run / CLOCK).is_file() else 0.0
