@@ -8,8 +8,10 @@ import torch
 from helpers import call, run_command
 from safetensors.torch import load_file
 from training.checkpoints import read_record
+from training.config import Config
 from training.export import export, join, reissue, split
 from training.files import read_rows
+from training.trainer import starting_network
 
 import srvae_core as sr
 
@@ -89,8 +91,6 @@ def test_a_run_from_a_weights_file_learns_from_its_self_ensemble(photograph_fold
     curve = read_rows(tmp_path / "again" / "curves" / "4x-D.csv")
     assert [row["run"] for row in curve] == ["d", "latents", "run", "run"]
     assert "its own self-ensemble" in (tmp_path / "again" / "README.md").read_text()
-    from training.config import Config
-    from training.trainer import starting_network
 
     net, _, new = starting_network(Config(run="x", stage="latents", initial=str(tmp_path / "run")))
     assert not new, "trained latents must not start anew"

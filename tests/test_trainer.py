@@ -17,8 +17,10 @@ from training import checkpoints
 from training.config import Config
 from training.files import read_rows
 from training.loop import judge_run, train
-from training.patches import Batch
+from training.patches import Batch, Patches
+from training.photographs import load_photographs
 from training.trainer import NotFiniteError, Trainer
+from training.validation import correlation_between
 
 import srvae_core as sr
 
@@ -222,9 +224,6 @@ def test_new_latents_start_shaped_and_stay_so(photograph_folder, answer_run, tmp
     options |= {"device": "cpu", "fp32": True, "vgg_weight": 0.0, "warmup": 1, "validated": 2}
     shaped = train(Config(**options, run=str(tmp_path / "shaped"), shaping=100))
     alike = train(Config(**options, run=str(tmp_path / "alike"), shaping=0))
-    from training.patches import Patches
-    from training.photographs import load_photographs
-    from training.validation import correlation_between
 
     up = Patches(load_photographs(photograph_folder, 4), 12, seed=9)(0).up
     correlations = []

@@ -72,13 +72,18 @@ def load_checkpoint(run: Path) -> tuple[dict[str, Tensor], dict[str, str]] | Non
         return {name: f.get_tensor(name) for name in f.keys()}, f.metadata()  # noqa: SIM118 (not a mapping)
 
 
-def is_finished(run: Path) -> bool:
-    """Whether a run has come to its end."""
+def read_progress(run: Path) -> dict[str, str]:
+    """The progress of a run's checkpoint, without its tensors; empty where there is none."""
     file = run / CHECKPOINT
     if not file.is_file():
-        return False
+        return {}
     with safe_open(file, "pt") as f:
-        return f.metadata().get("finished") == "True"
+        return f.metadata()
+
+
+def is_finished(run: Path) -> bool:
+    """Whether a run has come to its end."""
+    return read_progress(run).get("finished") == "True"
 
 
 def averaged_weights(run: Path) -> dict[str, Tensor]:
@@ -87,12 +92,12 @@ def averaged_weights(run: Path) -> dict[str, Tensor]:
     Raises:
         FileNotFoundError: the run has no checkpoint yet.
     """
-    loaded = load_checkpoint(run)
-    if loaded is None:
+    if not (run / CHECKPOINT).is_file():
         raise FileNotFoundError(f"{run} has no {CHECKPOINT} yet")
     weights: dict[str, Tensor] = {}
-    for kind in ("model.", "ema."):
-        weights |= {k.removeprefix(kind): t for k, t in loaded[0].items() if k.startswith(kind)}
+    with safe_open(run / CHECKPOINT, "pt") as f:  # the optimisers' state, most of the file, is not read
+        for kind in ("model.", "ema."):
+            weights |= {k.removeprefix(kind): f.get_tensor(k) for k in f.keys() if k.startswith(kind)}  # noqa: SIM118
     return weights
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import json
 from collections.abc import Iterator
@@ -112,8 +111,7 @@ def _earlier_curve(run: Path, initial: str) -> Iterator[dict[str, str]]:
             return
         shipped = source.parent / "curves" / f"{source.stem.removeprefix('SR_VAE_')}.csv"  # `export` wrote it
         if source.is_file() and shipped.is_file():
-            with shipped.open(newline="") as f:
-                yield from csv.DictReader(f)
+            yield from read_rows(shipped)
             return
 
 

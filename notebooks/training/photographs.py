@@ -20,6 +20,8 @@ from tqdm import tqdm
 
 import srvae_core as sr
 
+from .files import read_rows
+
 HELD_OUT = 40  # every 40th photograph is kept for validation
 LOST = 0.1  # more than this share of unusable files is no oversight any more
 ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
@@ -125,11 +127,7 @@ class Folder:
 
     def rows(self) -> dict[str, dict[str, str]]:
         """The rows of the folder's sources.csv by file name; empty where there is none."""
-        table = self.path / "sources.csv"
-        if not table.is_file():
-            return {}
-        with table.open(newline="") as f:
-            return {row["file"]: row for row in csv.DictReader(f)}
+        return {row["file"]: row for row in read_rows(self.path / "sources.csv")}
 
     def sources(self) -> list[dict[str, str | int]]:
         return _count_sources(self.rows().values())
@@ -195,5 +193,7 @@ def workers(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
     """
     before = torch.get_num_threads()
     with ThreadPoolExecutor(threads or os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        yield pool
-    torch.set_num_threads(before)  # the number is torch's, not the thread's, for threads to come
+        try:
+            yield pool
+        finally:
+            torch.set_num_threads(before)  # the number is torch's, not the thread's, for threads to come

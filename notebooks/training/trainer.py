@@ -179,10 +179,8 @@ class Trainer:
             )
 
     def _stopped(self, what: str) -> str:
-        kept = checkpoints.load_checkpoint(self.run)
-        rest = (
-            f"the checkpoint of step {kept[1]['step']} in {self.run} is kept" if kept else "there is no checkpoint yet"
-        )
+        kept = checkpoints.read_progress(self.run)
+        rest = f"the checkpoint of step {kept['step']} in {self.run} is kept" if kept else "there is no checkpoint yet"
         return f"{what}; {rest}. A smaller --lr, or --fp32, may help"
 
     # -- checkpoints --
