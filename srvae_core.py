@@ -1,4 +1,4 @@
-"""SR-VAE in one file: layers, model, weights, images, inference, metrics.
+"""SR-VAE in one file: layers, model, weights, images, inference.
 
 Reimplements "Photo-Realistic Image Super-Resolution via Variational Autoencoders" (Z.-S. Liu, W.-C. Siu,
 Y.-L. Chan, IEEE TCSVT 31(4), 2021) from the layer tables of the authors' Caffe release
@@ -11,6 +11,7 @@ Read it top to bottom; typical use::
     model = sr.load_model("4x-D")
     out = sr.super_resolve(sr.read_image("photo.png"), model)  # (H, W, 3) uint8 -> (4H, 4W, 3) uint8
 
+What scores an answer is in ``notebooks/metrics.py``, the release's own way of testing in ``notebooks/release.py``.
 Shapes are written (B, C, H, W) for tensors and (H, W, 3) for images. Colour order is RGB throughout.
 """
 
@@ -20,21 +21,18 @@ import hashlib
 import json
 import math
 import os
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import cv2
 import numpy as np
+import PIL.Image
 import torch
 import torch.nn.functional as F
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from skimage.metrics import structural_similarity
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -43,16 +41,16 @@ __version__ = "0.1.0"
 SCALES = (4, 8)
 PATCH = 128  # the release's patch edge at the target size; its fully connected generator fixes it
 LATENTS = 1024  # length of z
-PIECE = 96  # samples a side of what the last unit computes at once: 6 MB maps stay in the cache, 34 MB ones do not
-UNIT_HALO = 4  # samples around a piece that reach into it: 3 by an up back-projection unit, a half by SR
 PRIOR_SD = 0.1  # p(z) = N(0, 0.1^2), the release's KL term
 MVN_EPS = 1e-9  # Caffe's MVN: divide by (standard deviation + eps)
+PIECE = 96  # samples a side of what the last unit computes at once: 6 MB maps stay in the cache, 34 MB ones do not
+UNIT_HALO = 4  # samples around a piece that reach into it: 3 by an up back-projection unit, a half by SR
 WEIGHTS = Path(__file__).resolve().parent / "data" / "weights"
 
+Rect = tuple[int, int, int, int]  # top, left, height, width, in LR samples
 
-# ---------------------------------------------------------------------------------------------------------
-# Layers: the release's prototxts as one table
-# ---------------------------------------------------------------------------------------------------------
+
+# -- Layers: the release's prototxts as one table ---------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -147,9 +145,7 @@ def release_layers(scale: int, *, encoder: bool = False, residual: bool = True) 
     return [*rows, Layer("SR_res" if residual else "SR", "conv", 32, 3, 3, 1, 1, 0.2722)]
 
 
-# ---------------------------------------------------------------------------------------------------------
-# Model
-# ---------------------------------------------------------------------------------------------------------
+# -- Model ------------------------------------------------------------------------------------------------------------
 
 
 def grid_matrix(scale: int) -> Tensor:
@@ -159,8 +155,9 @@ def grid_matrix(scale: int) -> Tensor:
     LR samples on either side reach into it. The columns of ``generator1`` act on nothing else.
     """
     n = PATCH // scale + 4
-    # Two more LR samples on either side keep the border handling of `interpolate` away from the patch.
-    eye = torch.eye(n + 4, dtype=torch.float64)[None, None]  # (1, 1, position, unit impulse)
+    # Two more LR samples on either side keep the border handling of `interpolate` away from the patch. The device is
+    # named because models are built on the meta device before their weights are read, and this matrix is no weight.
+    eye = torch.eye(n + 4, dtype=torch.float64, device="cpu")[None, None]  # (1, 1, position, unit impulse)
     up = F.interpolate(eye, size=((n + 4) * scale, n + 4), mode="bicubic", antialias=True)[0, 0]
     return up[4 * scale : 4 * scale + PATCH, 2 : n + 2].contiguous()
 
@@ -182,11 +179,6 @@ class GridLinear(nn.Linear):
     def forward(self, up: Tensor) -> Tensor:
         """(B, 3, 128, 128) -> (B, cout)."""
         return F.linear((self.q.T @ up @ self.q).flatten(1), self.weight, self.bias)
-
-    def compress(self, weight: Tensor) -> Tensor:
-        """The release's (cout, 49152) weight as this layer holds it, W Q."""
-        w = weight.unflatten(1, (3, PATCH, PATCH))
-        return (self.q.T @ w @ self.q).flatten(1)
 
 
 class SRVAE(nn.Module):
@@ -237,14 +229,15 @@ class SRVAE(nn.Module):
 
         (B, 3, H, W) -> (B, 256, H/4, W/4) at 4x, (B, 512, H/8, W/8) at 8x. The last layer has no ReLU.
         """
-        x = F.relu(self.feat1_1(up), inplace=True)
+        # In place, since a map of the first layers takes 67 MB for 512x512 pixels.
+        x = F.relu(self.feat1_1(up), inplace=True)  # (B, 64, H, W)
         x = F.relu(self.feat1_2(x), inplace=True)
-        x = F.relu(self.feat2_1(x), inplace=True)
+        x = F.relu(self.feat2_1(x), inplace=True)  # (B, 128, H/2, W/2)
         x = F.relu(self.feat2_2(x), inplace=True)
-        x = F.relu(self.feat3_1(x), inplace=True)
+        x = F.relu(self.feat3_1(x), inplace=True)  # (B, 256, H/4, W/4)
         x = self.feat3_2(x)
         if self.scale == 8:
-            x = F.relu(self.feat4_1(F.relu(x)))
+            x = F.relu(self.feat4_1(F.relu(x)))  # (B, 512, H/8, W/8)
             x = self.feat4_2(x)
         return x
 
@@ -256,9 +249,9 @@ class SRVAE(nn.Module):
         """g(LR), what shapes the noise: generator1, generator2, mvn. (B, 3, 128, 128) -> (B, 1024)."""
         if up.shape[-3:] != (3, PATCH, PATCH):
             raise ValueError(f"the generator reads patches of shape (B, 3, 128, 128), not {tuple(up.shape)}")
-        x = F.relu(self.generator1(up if self.grid_generator else up.flatten(1)))
-        x = F.relu(self.generator2(x))
-        x = x - x.mean(1, keepdim=True)
+        x = F.relu(self.generator1(up if self.grid_generator else up.flatten(1)))  # (B, 512)
+        x = F.relu(self.generator2(x))  # (B, 1024)
+        x = x - x.mean(1, keepdim=True)  # mvn, over the numbers of each patch
         return x / (x.square().mean(1, keepdim=True).sqrt() + MVN_EPS)
 
     def encode(self, up: Tensor, hr: Tensor) -> tuple[Tensor, Tensor]:
@@ -273,39 +266,45 @@ class SRVAE(nn.Module):
 
     def encode_features(self, lr_features: Tensor, hr_features: Tensor) -> tuple[Tensor, Tensor]:
         """:meth:`encode` from features that are at hand already."""
-        x = F.relu(torch.cat([lr_features, hr_features], 1))
+        x = F.relu(torch.cat([lr_features, hr_features], 1))  # the paper draws an addition; the prototxts concatenate
         if self.scale == 4:
-            x = F.max_pool2d(x, 2)
+            x = F.max_pool2d(x, 2)  # so that both scales come to 16x16
         x = F.relu(self.encoder1(x))
         x = F.relu(self.encoder2(x))
         x = F.relu(self.encoder3(x))  # (B, 128, 16, 16)
-        x = F.relu(self.ip1(x.flatten(1)))
-        x = F.relu(self.ip2(x))
+        x = F.relu(self.ip1(x.flatten(1)))  # (B, 4096)
+        x = F.relu(self.ip2(x))  # (B, 2048)
         mu, logsd = self.ip3(x).chunk(2, 1)
         return mu, logsd
 
     def latent_map(self, z: Tensor) -> Tensor:
         """The decoder's reading of z, ip4 ... ip6: (B, 1024) -> (B, 4, 32, 32), at 8x (B, 16, 16, 16)."""
-        x = F.relu(self.ip4(z))
+        x = F.relu(self.ip4(z))  # (B, 2048)
         x = F.relu(self.ip5(x))
-        x = F.relu(self.ip6(x))
+        x = F.relu(self.ip6(x))  # (B, 4096)
         return x.unflatten(1, (16, 16, 16) if self.scale == 8 else (4, 32, 32))
 
     def back_project(self, x: Tensor, s: int) -> Tensor:
-        """Up back-projection unit s: (B, C, h, w) -> (B, 32, 2h, 2w)."""
-        layer = lambda name: self.get_submodule(f"{name}_SR_s{s}")  # noqa: E731
-        h = layer("relu1")(layer("conv1")(x))
-        e = layer("local_output")(x) - layer("relu2")(layer("conv2")(h))
-        out = layer("local_conv1")(h) + layer("relu3")(layer("conv3")(e))
-        return layer("relu_output")(out)
+        """Up back-projection unit s: (B, C, h, w) -> (B, 32, 2h, 2w).
+
+        The paper's idea in one place: enlarge to h, reduce h again, and enlarge what the reduction lacks of x.
+        """
+
+        def layer(name: str) -> nn.Module:
+            return self.get_submodule(f"{name}_SR_s{s}")
+
+        h = _prelu(layer("relu1"), layer("conv1")(x))  # (B, 32, 2h, 2w)
+        lacking = layer("local_output")(x) - _prelu(layer("relu2"), layer("conv2")(h))  # (B, 32, h, w)
+        out = layer("local_conv1")(h) + _prelu(layer("relu3"), layer("conv3")(lacking))
+        return _prelu(layer("relu_output"), out)
 
     def reconstruct(self, code: Tensor, latent_map: Tensor, up: Tensor) -> Tensor:
         """SR from the LR branch's code and the latent map, decoder1 ... SR: -> (B, 3, H, W)."""
         x = torch.cat([code, self.decoder1(latent_map)], 1)  # (B, 128, h, w)
-        x = self.relu_decoder1(x)
+        x = _prelu(self.relu_decoder1, x)
         for s in range(1, self.units):
             x = self.back_project(x, s)
-        x = self._last_unit(x)
+        x = self._last_unit(x)  # (B, 3, H, W)
         return x + up if self.residual else x
 
     def _last_unit(self, x: Tensor) -> Tensor:
@@ -335,257 +334,220 @@ class SRVAE(nn.Module):
         return self.decode(self.features(up), z, up)
 
 
-# ---------------------------------------------------------------------------------------------------------
-# Weights: compact safetensors of our own, .caffemodel files of the release
-# ---------------------------------------------------------------------------------------------------------
+def _prelu(layer: nn.PReLU, x: Tensor) -> Tensor:
+    """A PReLU with one slope for all channels, in place where no gradient is wanted; nothing else may need x.
 
-FORMAT = "srvae-1"
+    PReLU allocates its output. For the maps of the last unit this takes ten times as long as the arithmetic.
+    """
+    if torch.is_grad_enabled() or x.device.type != "cpu":
+        return layer(x)
+    return F.leaky_relu_(x, layer.weight.item())
 
 
-def available_models() -> list[str]:
-    """Names of the models shipped in data/weights that :func:`load_model` takes, such as "4x-D"."""
-    return sorted(p.stem.removeprefix("SR_VAE_") for p in WEIGHTS.glob("SR_VAE_*.safetensors"))
+# -- Weights: compact safetensors of our own (notebooks/training/weights.py writes them) ------------------------------
+
+FORMATS = ("srvae-1", "srvae-2")  # the second knows int8 convolutions, and matrices as two factors
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """The name of a model, such as 4x-D: its scale and its variant (D for distortion, P for perception)."""
+
+    scale: int
+    variant: str
+
+    def __str__(self) -> str:
+        return f"{self.scale}x-{self.variant}"
+
+    @classmethod
+    def of(cls, name: str) -> ModelName:
+        """The parts of a name; raises ValueError for what is none."""
+        scale, _, variant = name.partition("x-")
+        if scale not in map(str, SCALES) or not variant.isalnum():
+            raise ValueError(f"{name!r} is no name of a model: names are like 4x-D or 8x-P")
+        return cls(int(scale), variant)
+
+    @property
+    def file(self) -> str:
+        """The name of its weights file."""
+        return f"SR_VAE_{self}.safetensors"
+
+
+def available_models(scale: int | None = None) -> list[str]:
+    """Names that :func:`load_model` takes, such as "4x-D": the models in data/weights, of one scale if given."""
+    names = sorted(path.stem.removeprefix("SR_VAE_") for path in WEIGHTS.glob("SR_VAE_*.safetensors"))
+    return [name for name in names if scale is None or name.startswith(f"{scale}x-")]
+
+
+def _weights_path(name: str | os.PathLike) -> Path:
+    """The file of a shipped model's name, or a path as it is."""
+    path = Path(name)
+    return path if path.suffix or path.exists() else WEIGHTS / f"SR_VAE_{name}.safetensors"
+
+
+def weights_version(name: str | os.PathLike) -> str:
+    """What results and saved pictures name a model's weights by: this version, and the beginning of their sha256."""
+    return f"{__version__}+{hashlib.sha256(_weights_path(name).read_bytes()).hexdigest()[:8]}"
 
 
 def load_model(name: str | os.PathLike, *, scale: int | None = None, device: str | torch.device | None = None) -> SRVAE:
     """A model ready for inference.
 
     Args:
-        name: a shipped model ("4x-D", see :func:`available_models`), or the path of a .safetensors file
-            written by :func:`save_model`, or of a .caffemodel file of the release.
-        scale: 4 or 8; required for a .caffemodel, otherwise only checked.
+        name: a shipped model ("4x-D", see :func:`available_models`), or the path of a .safetensors file. Files of the
+            release, .caffemodel, are read by ``load_caffemodel`` in notebooks/release.py.
+        scale: 4 or 8, to make sure that the file is of it; None takes either.
         device: where to put it, for example "cuda"; None leaves it on the CPU.
 
     Raises:
         FileNotFoundError: no such name or file (the message lists the shipped models).
         ValueError: not a weights file, damaged, for another scale, or with wrong, missing or unknown tensors.
     """
-    path = Path(name)
-    if not path.suffix and not path.exists():
-        path = WEIGHTS / f"SR_VAE_{name}.safetensors"
+    path = _weights_path(name)
     if not path.is_file():
         shipped = ", ".join(available_models()) or "none"
         raise FileNotFoundError(f"no model {str(name)!r}: neither a weights file nor one of those shipped ({shipped})")
     if path.suffix == ".caffemodel":
-        if scale is None:
-            raise ValueError("a .caffemodel does not say its scale: give scale=4 or scale=8")
-        model = _from_caffemodel(path, scale)
-    elif path.suffix == ".safetensors":
-        model = _from_safetensors(path, scale)
-    else:
-        raise ValueError(f"{path} is neither a .safetensors nor a .caffemodel file")
+        raise ValueError(f"{path} is a Caffe model: load_caffemodel in notebooks/release.py reads it")
+    if path.suffix != ".safetensors":
+        raise ValueError(f"{path} is no .safetensors file")
+    tensors, notes = read_weights(path)  # as stored; nothing is ever unpickled
+    kind = {key: notes.get(key) for key in ("format", "scale", "residual", "grid_generator")}
+    if kind.pop("format") not in FORMATS or None in kind.values():
+        raise ValueError(f"{path} is no SR-VAE weights file: its metadata lack what {' and '.join(FORMATS)} files say")
+    if scale is not None and kind["scale"] != scale:
+        raise ValueError(f"{path} holds a {kind['scale']}x model, not {scale}x")
+    if "base" in notes:
+        shared, digest = read_base(path, notes["base"])
+        if digest != notes["base_digest"]:  # a mixture of two trainings would load and answer nonsense
+            raise ValueError(f"{path} shares the weights of another {notes['base']} than the one beside it")
+        tensors = shared | tensors
+    with torch.device("meta"):  # no numbers are drawn that would be overwritten
+        model = SRVAE(kind.pop("scale"), **kind)
+    model.temperature = float(notes.get("temperature", 0.0))
+    return ready(fill(model, _dense(tensors, path), path), device)
+
+
+def ready(model: SRVAE, device: str | torch.device | None = None) -> SRVAE:
+    """A model as inference wants it: no gradients, channels last in memory, which convolutions take less time in."""
     return model.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)
 
 
-def save_model(model: SRVAE, path: str | os.PathLike, *, compact: bool = True, base: str = "", **notes: object) -> None:
-    """Write the weights that inference needs (no encoder) as safetensors, beside the target and then renamed.
-
-    Args:
-        compact: generator1 on the LR grid, it and convolutions float16, the other fully connected weights int8 with a
-            float32 scale for each row (and its largest number apart); False keeps float32 and the layout as it is.
-        base: name of a model in the same folder ("4x-D"): what equals its weights as stored is left out, and comes from
-            there when the file is loaded.
-        notes: for the file's metadata, as JSON, such as ``variant="D"``.
+def read_notes(path: str | os.PathLike) -> dict[str, object]:
+    """What a weights file says of itself: its metadata, JSON by key; what is no JSON is left out.
 
     Raises:
-        FileNotFoundError: no such base.
-        ValueError: when a weight is NaN or infinite; what is there already stays.
+        ValueError: no readable safetensors file.
     """
-    tensors: dict[str, Tensor] = {}
-    for layer in model.layers:
-        if _is_encoder(layer.name):
-            continue
-        module = model.get_submodule(layer.name)
-        for kind, t in module.state_dict().items():
-            t = t.detach().cpu().float()
-            if not torch.isfinite(t).all():
-                raise ValueError(f"{layer.name}.{kind} has values that are not finite")
-            if compact and layer.name == "generator1" and kind == "weight" and not model.grid_generator:
-                t = GridLinear(model.scale, layer.cout).compress(t)
-            # generator1 tells little contrast from much brightness. By int8's rounding errors, which brightness
-            # multiplies, g would become the same for every patch; in half precision it stays what it was.
-            half = layer.kind in ("conv", "deconv") or layer.name == "generator1"
-            if compact and layer.kind == "fc" and not half and kind == "weight":
-                # Latents have a place each, so one weight per row may dwarf the rest, which int8 would then lose.
-                at = t.abs().argmax(1, keepdim=True)
-                peak = t.gather(1, at)
-                t = t.scatter(1, at, 0.0)
-                row_scale = t.abs().amax(1, keepdim=True).clamp_min(1e-12) / 127
-                parts = {"scale": row_scale, "peak": peak, "peak_at": at.int()}
-                tensors |= {f"{layer.name}.{k}": v[:, 0].contiguous() for k, v in parts.items()}
-                t = (t / row_scale).round().to(torch.int8)
-            elif compact and half and kind == "weight":
-                t = t.half()
-            tensors[f"{layer.name}.{kind}"] = t.contiguous()
-    grid = compact or model.grid_generator
-    meta = {"format": FORMAT, "scale": model.scale, "residual": model.residual, "grid_generator": grid}
-    path = Path(path)
-    if base:
-        shared, digest = _read_base(path, base)
-        tensors = {k: t for k, t in tensors.items() if k not in shared or not torch.equal(t, shared[k])}
-        meta |= {"base": base, "base_digest": digest}
-    part = path.with_name(path.name + ".part")
+    return read_weights(path, only_notes=True)[1]
+
+
+def read_weights(path: str | os.PathLike, *, only_notes: bool = False) -> tuple[dict[str, Tensor], dict[str, object]]:
+    """The tensors of a safetensors file as stored, by name, and its :func:`read_notes`.
+
+    Raises:
+        ValueError: no readable safetensors file.
+    """
+    notes = {}
     try:
-        save_file(tensors, part, {k: json.dumps(v) for k, v in (meta | notes).items()})
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def _is_encoder(name: str) -> bool:
-    return name.startswith("encoder") or name in ("ip1", "ip2", "ip3")
-
-
-def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    try:
-        with safe_open(path, "pt") as f:
-            return {k: f.get_tensor(k) for k in f.keys()}, f.metadata() or {}  # noqa: SIM118 (not a mapping)
+        with safe_open(path, "pt") as file:
+            tensors = {key: file.get_tensor(key) for key in file.keys() if not only_notes}  # noqa: SIM118
+            metadata = file.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is no readable safetensors file, perhaps cut short: {error}") from error
+    for key, value in metadata.items():
+        with suppress(json.JSONDecodeError):
+            notes[key] = json.loads(value)
+    return tensors, notes
 
 
-def _read_base(path: Path, base: str) -> tuple[dict[str, Tensor], str]:
-    """The tensors as stored, and a digest, of the model beside ``path`` whose weights it shares."""
+def read_base(path: Path, base: str) -> tuple[dict[str, Tensor], str]:
+    """The tensors as stored, and a digest, of the model beside ``path`` whose weights it shares.
+
+    Raises:
+        FileNotFoundError: there is no such model.
+    """
     file = path.with_name(f"SR_VAE_{base}.safetensors")
     if not file.is_file():
         raise FileNotFoundError(f"{path} holds only what differs from {base}, whose file {file} is not there")
-    return _read_safetensors(file)[0], hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    return read_weights(file)[0], hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
-def _from_safetensors(path: Path, scale: int | None) -> SRVAE:
-    tensors, notes = _read_safetensors(path)
-    meta = {}
-    with suppress(KeyError, json.JSONDecodeError):
-        meta = {k: json.loads(notes[k]) for k in ("format", "scale", "residual", "grid_generator")}
-    if meta.get("format") != FORMAT:
-        raise ValueError(f"{path} is no SR-VAE weights file: its metadata lack what {FORMAT!r} files say")
-    if scale is not None and meta["scale"] != scale:
-        raise ValueError(f"{path} holds a {meta['scale']}x model, not {scale}x")
-    if "base" in notes:
-        base = json.loads(notes["base"])
-        shared, digest = _read_base(path, base)
-        if digest != json.loads(notes["base_digest"]):
-            raise ValueError(f"{path} shares the weights of another {base} than the one beside it")
-        tensors = shared | tensors
-    for name in [k for k, t in tensors.items() if t.dtype == torch.int8]:
-        layer, (rows, columns) = name.removesuffix("weight"), tensors[name].shape
-        row_scale, peak, at = (tensors.pop(layer + k, torch.empty(0)) for k in ("scale", "peak", "peak_at"))
-        if any(t.shape != (rows,) for t in (row_scale, peak, at)) or not ((at >= 0) & (at < columns)).all():
-            raise ValueError(f"{path}: {name} is int8 but has not one scale and one peak per row")
-        tensors[name] = (tensors[name].float() * row_scale[:, None]).scatter(1, at.long()[:, None], peak[:, None])
-    model = SRVAE(meta["scale"], residual=meta["residual"], grid_generator=meta["grid_generator"])
-    _fill(model, tensors, path)
-    model.temperature = float(json.loads(notes.get("temperature", "0.0")))
-    return model
+def _dense(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The stored tensors with every weight that is stored in parts written out."""
+    layers: dict[str, dict[str, Tensor]] = {}  # what is stored in parts, by layer
+    for key, t in tensors.items():
+        layer, _, part = key.rpartition(".")
+        if part != "bias" and {f"{layer}.scale", f"{layer}.left"} & tensors.keys():
+            layers.setdefault(layer, {})[part] = t
+    dense = {key: t for key, t in tensors.items() if key.rpartition(".")[0] not in layers or key.endswith(".bias")}
+    for layer, parts in layers.items():
+        try:
+            dense[f"{layer}.weight"] = _written_out(parts)
+        except (KeyError, RuntimeError) as error:
+            raise ValueError(f"{path}: the parts of {layer}.weight do not fit together ({error})") from error
+    return dense
 
 
-def _fill(model: SRVAE, tensors: dict[str, Tensor], path: Path) -> None:
-    """Copy tensors into a model; every name and shape must fit."""
-    state = model.state_dict()
-    wrong = [f"missing {k}" for k in state if k not in tensors]
-    wrong += [f"unknown {k}" for k in tensors if k not in state]
-    for k, t in tensors.items():
-        if k in state and t.shape != state[k].shape:
-            wrong.append(f"{k} is {tuple(t.shape)}, should be {tuple(state[k].shape)}")
-        elif not torch.isfinite(t).all():
-            wrong.append(f"{k} has values that are not finite")
-    if wrong:
-        raise ValueError(f"{path} does not fit the {model.scale}x SR-VAE: {'; '.join(wrong)}")
-    model.load_state_dict({k: t.float() for k, t in tensors.items()})
+def _written_out(parts: dict[str, Tensor]) -> Tensor:
+    """A weight from int8 numbers and scales, or from two factors; of a matrix the largest of each row is apart."""
+    if "left" in parts:
+        weight = parts["left"].float() @ parts["right"].float()  # (rows, rank) @ (rank, columns)
+    else:
+        numbers, scale = parts["weight"], parts["scale"]  # of a kernel a scale for each output channel, of a matrix row
+        if scale.numel() not in numbers.shape[:2]:
+            raise RuntimeError(f"{scale.numel()} scales for {tuple(numbers.shape)}")
+        weight = numbers.float() * (scale[:, None] if scale.ndim == 1 else scale)
+    if weight.ndim == 2:
+        peak, at = (parts[name].unsqueeze(1) for name in ("peak", "peak_at"))
+        if len(peak) != len(weight):
+            raise RuntimeError(f"{len(peak)} peaks for {len(weight)} rows")
+        weight.scatter_(1, at.long(), peak)
+    return weight
 
 
-@cache
-def _caffe_net_message() -> Callable:
-    """The part of caffe.proto that holds weights (field numbers from the published caffe.proto, BSD).
-
-    ``data`` is a packed list of floats there; packed lists and byte strings look the same on the wire, and
-    as bytes the 25 million numbers of generator1 need no Python objects.
-    """
-    file = descriptor_pb2.FileDescriptorProto(name="srvae_caffe.proto", package="srvae_caffe", syntax="proto2")
-    kinds = {"str": 9, "msg": 11, "bytes": 12, "int64": 3, "int32": 5}
-    for message, fields in {
-        "BlobShape": [("dim", 1, "int64", True)],
-        "BlobProto": [
-            *[(n, i, "int32", False) for i, n in enumerate(("num", "channels", "height", "width"), 1)],
-            ("data", 5, "bytes", False),
-            ("shape", 7, "BlobShape", False),
-        ],
-        "LayerParameter": [("name", 1, "str", False), ("type", 2, "str", False), ("blobs", 7, "BlobProto", True)],
-        "V1LayerParameter": [("name", 4, "str", False), ("type", 5, "int32", False), ("blobs", 6, "BlobProto", True)],
-        "NetParameter": [
-            ("name", 1, "str", False),
-            ("layers", 2, "V1LayerParameter", True),
-            ("layer", 100, "LayerParameter", True),
-        ],
-    }.items():
-        m = file.message_type.add(name=message)
-        for name, number, kind, repeated in fields:
-            f = m.field.add(name=name, number=number, label=3 if repeated else 1, type=kinds.get(kind, 11))
-            if kind not in kinds:
-                f.type_name = f".srvae_caffe.{kind}"
-            if message == "BlobShape":
-                f.options.packed = True
-    pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("srvae_caffe.NetParameter"))
-
-
-def _caffe_blobs(path: Path) -> dict[str, Sequence]:
-    """The blobs (protobuf messages) of a .caffemodel file's layers, by layer name."""
-    net = _caffe_net_message()()
-    try:
-        net.ParseFromString(path.read_bytes())
-    except Exception as error:  # protobuf's DecodeError lives in a private module of some backends
-        raise ValueError(f"{path} is no readable .caffemodel, perhaps cut short: {error}") from error
-    blobs = {layer.name: layer.blobs for layer in [*net.layers, *net.layer] if layer.blobs}
-    if not blobs:
-        raise ValueError(f"{path} is no .caffemodel: it holds no layer with weights")
-    return blobs
-
-
-def _array(blob: object, where: str) -> Tensor:
-    """A blob's numbers in the shape that it says, float32."""
-    shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
-    if len(blob.data) != 4 * math.prod(shape):
-        raise ValueError(f"{where} holds {len(blob.data) / 4:g} numbers for the shape {shape}")
-    return torch.from_numpy(np.frombuffer(blob.data, "<f4").copy()).view(shape)
-
-
-def read_caffemodel(path: str | os.PathLike) -> dict[str, list[Tensor]]:
-    """The blobs of any .caffemodel file by layer name, float32: weights, then biases.
+def fill(model: SRVAE, tensors: dict[str, Tensor], source: str | os.PathLike) -> SRVAE:
+    """Give a model its weights; it may have been built on the meta device.
 
     Raises:
-        ValueError: no such file, cut short, or without weights.
+        ValueError: names or shapes do not fit, or a number is NaN or infinite; the message names each.
     """
-    return {k: [_array(b, f"{path}: {k}") for b in blobs] for k, blobs in _caffe_blobs(Path(path)).items()}
-
-
-def _from_caffemodel(path: Path, scale: int) -> SRVAE:
-    """Weights of the authors' Caffe nets, V2 layers or the old V1 form, deploy (SR) or training (SR_res).
-
-    The encoder is read where the file holds it whole. Layers that a training snapshot has besides (VGG, the
-    HR branch's copies of the features) are left aside with a warning that names them.
-    """
-    blobs = _caffe_blobs(path)
-    encoder = {"encoder1", "encoder2", "encoder3", "ip1", "ip2", "ip3"} <= blobs.keys()
-    model = SRVAE(scale, encoder=encoder, residual="SR_res" in blobs)  # trap 3: SR_res means add the input
-    tensors = {}
-    for layer in model.layers:
-        for kind, blob in zip(("weight", "bias"), blobs.get(layer.name, ()), strict=False):
-            t = _array(blob, f"{path}: {layer.name}")
-            want = model.state_dict()[f"{layer.name}.{kind}"].shape
-            core = lambda dims: [d for d in dims if d != 1]  # noqa: E731 (V1 pads shapes with ones)
-            tensors[f"{layer.name}.{kind}"] = t.view(want) if core(t.shape) == core(want) else t
-    spare = [n for n in blobs if n not in {row.name for row in model.layers}]
-    if spare:
-        warnings.warn(f"{path}: layers left aside: {', '.join(spare)}", stacklevel=3)
-    _fill(model, tensors, path)
+    state = model.state_dict()
+    wrong = [f"missing {key}" for key in state if key not in tensors]
+    wrong += [f"unknown {key}" for key in tensors if key not in state]
+    for key, t in tensors.items():
+        if key in state and t.shape != state[key].shape:
+            wrong.append(f"{key} is {tuple(t.shape)}, should be {tuple(state[key].shape)}")
+        elif not torch.isfinite(t).all():
+            wrong.append(f"{key} has values that are not finite")
+    if wrong:
+        raise ValueError(f"{source} does not fit the {model.scale}x SR-VAE: {'; '.join(wrong)}")
+    model.load_state_dict({key: t.float() for key, t in tensors.items()}, assign=True)
     return model
 
 
-# ---------------------------------------------------------------------------------------------------------
-# Images and resampling
-# ---------------------------------------------------------------------------------------------------------
+# -- Images -----------------------------------------------------------------------------------------------------------
+
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+
+ORIENTATION = 0x0112  # the EXIF tag
+# Its value -> quarter turns to the left, then whether to mirror left and right.
+EXIF_TURNS = {2: (0, True), 3: (2, False), 4: (2, True), 5: (3, True), 6: (3, False), 7: (1, True), 8: (1, False)}
+
+
+@contextmanager
+def written_whole(path: str | os.PathLike) -> Iterator[Path]:
+    """Write a file whole or not at all: gives a path beside it, which takes its place at the end.
+
+    After an error nothing stays behind, and what was there before is as it was.
+    """
+    path = Path(path)
+    part = path.with_name(path.name + ".part")
+    try:
+        yield part
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def check_image(image: np.ndarray, what: str = "image") -> np.ndarray:
@@ -632,28 +594,19 @@ def read_image(source: str | os.PathLike | bytes | bytearray | memoryview) -> np
         image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
     else:
         image = cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
-    # OpenCV turns images by their EXIF tag only where it drops the alpha channel, so it is done here.
-    exif = [bytes(c) for k, c in zip(kinds, chunks, strict=True) if k == cv2.IMAGE_METADATA_EXIF]
-    quarters, mirrored = EXIF_TURNS.get(_exif_orientation(exif[0]) if exif else 1, (0, False))
+    quarters, mirrored = EXIF_TURNS.get(_orientation(kinds, chunks), (0, False))
     image = np.rot90(image, quarters)
     return np.ascontiguousarray(image[:, ::-1] if mirrored else image)
 
 
-# EXIF orientation -> quarter turns to the left, then whether to mirror left and right.
-EXIF_TURNS = {2: (0, True), 3: (2, False), 4: (2, True), 5: (3, True), 6: (3, False), 7: (1, True), 8: (1, False)}
-
-
-def _exif_orientation(exif: bytes) -> int:
-    """Tag 0x0112 of the first directory of an EXIF block; 1 (upright) where there is none."""
-    order = {b"MM": "big", b"II": "little"}.get(exif[:2])
-    if order is None:
-        return 1
-    number = lambda at, size: int.from_bytes(exif[at : at + size], order)  # noqa: E731
-    start = number(4, 4)
-    for entry in range(start + 2, start + 2 + 12 * number(start, 2), 12):
-        if number(entry, 2) == 0x0112:
-            return number(entry + 8, 2)
-    return 1
+def _orientation(kinds: list[int], chunks: list[np.ndarray]) -> int:
+    """How a file says that it lies, 1 to 8; 1 is upright. OpenCV turns images itself only where it drops alpha."""
+    exif = PIL.Image.Exif()
+    for kind, chunk in zip(kinds, chunks, strict=True):
+        if kind == cv2.IMAGE_METADATA_EXIF:
+            with suppress(Exception):  # a damaged block makes no picture unreadable
+                exif.load(bytes(chunk))
+    return exif.get(ORIENTATION, 1)
 
 
 def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
@@ -673,15 +626,12 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
         _, data = cv2.imencode(path.suffix, image)
     except cv2.error as error:
         raise ValueError(f"{path}: cannot write {path.suffix or 'a file without an ending'} files") from error
-    part = path.with_name(path.name + ".part")
-    try:
+    with written_whole(path) as part:
         part.write_bytes(data.tobytes())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
-def _peak(dtype: np.dtype) -> int:
+def peak_of(dtype: np.dtype) -> int:
+    """What stands for white in images of a dtype: 255, 65535, or 1 for float."""
     return {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}.get(np.dtype(dtype), 1)
 
 
@@ -692,7 +642,7 @@ def as_rgb(image: np.ndarray) -> np.ndarray:
 
 def to_tensor(image: np.ndarray) -> Tensor:
     """(H, W) or (H, W, C) of any image dtype -> (1, C, H, W) float32 in [0, 1]."""
-    x = image.astype(np.float32) / _peak(image.dtype)
+    x = image.astype(np.float32) / peak_of(image.dtype)
     return torch.from_numpy(np.atleast_3d(x)).permute(2, 0, 1)[None].contiguous()
 
 
@@ -701,7 +651,7 @@ def to_image(x: Tensor, dtype: np.dtype) -> np.ndarray:
     y = x[0].permute(1, 2, 0).cpu().numpy()
     if np.dtype(dtype).kind == "f":
         return y.astype(dtype)
-    return np.rint(np.clip(y, 0, 1) * _peak(dtype)).astype(dtype)
+    return np.rint(np.clip(y, 0, 1) * peak_of(dtype)).astype(dtype)
 
 
 def bicubic(x: Tensor, scale: int, *, up: bool, peak: int | None = None) -> Tensor:
@@ -720,6 +670,7 @@ def bicubic(x: Tensor, scale: int, *, up: bool, peak: int | None = None) -> Tens
     y = x.cpu() if x.device.type == "mps" else x
     if peak is not None:  # ties are common, so compute in whole steps and without error
         y = (y.double() * peak).round()
+    # MATLAB rounds between its passes, so with a peak there are two; without, one does both axes in less time.
     for axes in ((2, 3),) if peak is None else ((2,), (3,)):
         size = [n + 2 * pad if axis in axes else n for axis, n in enumerate(y.shape)]
         padding = [pad * (3 in axes), pad * (3 in axes), pad * (2 in axes), pad * (2 in axes)]
@@ -749,7 +700,7 @@ def downscale(image: np.ndarray, scale: int) -> np.ndarray:
 def _resample(image: np.ndarray, scale: int, *, up: bool) -> np.ndarray:
     if not isinstance(scale, int) or scale < 1:
         raise ValueError(f"scale must be a positive whole number, not {scale!r}")
-    peak = None if check_image(image).dtype.kind == "f" else _peak(image.dtype)
+    peak = None if check_image(image).dtype.kind == "f" else peak_of(image.dtype)
     if not up and any(n % scale for n in image.shape[:2]):
         raise ValueError(f"{image.shape[0]}x{image.shape[1]} is no multiple of {scale}: use crop_to_multiple first")
     y = to_image(bicubic(to_tensor(image), scale, up=up, peak=peak), image.dtype)
@@ -762,16 +713,13 @@ def crop_to_multiple(image: np.ndarray, scale: int) -> np.ndarray:
     return image[: h - h % scale, : w - w % scale]
 
 
-# ---------------------------------------------------------------------------------------------------------
-# Inference
-# ---------------------------------------------------------------------------------------------------------
+# -- Inference --------------------------------------------------------------------------------------------------------
 
 BLOCK = 1024  # edge of what is computed at once, in pixels of the answer: bounds the memory
 HALO = 16  # LR samples computed around a block and thrown away: all that convolutions see
 DECODER_HALO = 9  # the same where the features are at hand: 7 reach into the decoder, the rest is for back-projection
 DRAFT_HALO = 5  # and for pictures in motion: off by a grey level at their edge, by a few at 8x
 CONSISTENCY_STEPS = 3
-Rect = tuple[int, int, int, int]  # top, left, height, width, in LR samples
 
 
 def turn(x: Tensor, k: int) -> Tensor:
@@ -815,31 +763,27 @@ class LatentField:
             np.pad(np.arange(n), (4, c - n + 4), mode="symmetric") for n, c in zip(self.size, self.canvas, strict=True)
         ]
         rows, cols = (torch.from_numpy(p).to(lr.device) for p in pads)
-        context = lr[..., rows, :][..., cols]
+        context = lr[..., rows, :][..., cols]  # mirrored until whole tiles and 4 samples around them fit
         g = []
         for i in range(self.grid[0]):  # a row of tiles at a time bounds the memory
             band = context[..., i * self.step : i * self.step + self.tile + 8, :].unfold(3, self.tile + 8, self.step)
             edge = 4 * model.scale  # room for the kernel around each tile
-            up = _enlarged(band[0].permute(2, 0, 1, 3), model.scale, eight_bit)  # (tiles of the row, 3, ., .)
+            up = network_input(band[0].permute(2, 0, 1, 3), model.scale, eight_bit)  # (tiles of the row, 3, ., .)
             g.append(model.generator(up[..., edge:-edge, edge:-edge]))
         self.g = torch.cat(g)  # (tiles, 1024)
-        ramp = (torch.arange(self.tile - self.step) + 0.5) / (self.tile - self.step)
-        self.weight = torch.stack([self._weights(ramp, a, b) for a in range(self.grid[0]) for b in range(self.grid[1])])
-        self.weight = self.weight.to(lr.device)
+        rows, cols = (self._ramps(n) for n in self.grid)
+        self.weight = (rows[:, None, :, None] * cols[:, None]).flatten(0, 1).to(lr.device)  # (tiles, tile, tile)
         self.zero = model.latent_map(torch.zeros_like(self.g[:1]))  # (1, C, tile, tile)
         self.rest = self._blend(self.zero * self.weight[:, None])
 
-    def _weights(self, ramp: Tensor, row: int, col: int) -> Tensor:
-        """Blending weights of one tile, (tile, tile): ramps towards neighbours, 1 at the image's border."""
-        sides = []
-        for i, n in ((row, self.grid[0]), (col, self.grid[1])):
-            w = torch.ones(self.tile)
-            if i > 0:
-                w[: len(ramp)] = ramp
-            if i < n - 1:
-                w[-len(ramp) :] = ramp.flip(0)
-            sides.append(w)
-        return sides[0][:, None] * sides[1]
+    def _ramps(self, tiles: int) -> Tensor:
+        """Blending weights along one axis, (tiles, tile): ramps towards neighbours, 1 at the image's border."""
+        overlap = self.tile - self.step
+        ramp = (torch.arange(overlap) + 0.5) / overlap
+        weights = torch.ones(tiles, self.tile)
+        weights[1:, :overlap] = ramp
+        weights[:-1, self.step :] = ramp.flip(0)
+        return weights
 
     def _blend(self, maps: Tensor) -> Tensor:
         """(tiles, C, tile, tile) -> their sum on the image, (1, C, h, w)."""
@@ -851,24 +795,31 @@ class LatentField:
         """z = temperature * 0.1 * g(LR) * eps, (tiles, 1024)."""
         return temperature * PRIOR_SD * self.g * eps.to(self.g.device)
 
-    def map(self, z: Tensor | None, seen: Tensor | None = None) -> Tensor:
+    def map(self, z: Tensor | None, seen: Rect | None = None) -> Tensor:
         """The blended latent map of the image, (1, C, h, w); None for z = 0.
 
-        Where ``seen``, (1, 1, h, w) of ones and zeros, is given, the map is right at its ones only, and quicker made.
+        Where a rectangle is given, the map is right inside it only, and quicker made.
         """
         if z is None:
             return self.rest
+        tiles = torch.arange(len(z)) if seen is None else self._tiles_in(seen)
         change = self.zero.new_zeros(len(z), *self.zero.shape[1:])
-        tiles = torch.arange(len(z))
-        if seen is not None:
-            pad = [0, self.canvas[1] - self.size[1], 0, self.canvas[0] - self.size[0]]
-            tiles = F.max_pool2d(F.pad(seen, pad), self.tile, self.step).flatten().nonzero()[:, 0]
+        # What is left of z = 0 in a tile is taken out, so that only what the noise adds keeps its variance.
         change[tiles] = (self.model.latent_map(z[tiles]) - self.zero) * self.weight[tiles, None].sqrt()
         return self.rest + self._blend(change)
 
+    def _tiles_in(self, rect: Rect) -> Tensor:
+        """The numbers of the tiles that reach into a rectangle."""
+        sides = zip(rect[:2], rect[2:], self.grid, strict=True)
+        rows, cols = (
+            torch.arange(max(0, (start - self.tile) // self.step + 1), min(tiles, (start + n - 1) // self.step + 1))
+            for start, n, tiles in sides
+        )
+        return (rows[:, None] * self.grid[1] + cols).flatten()
 
-def _enlarged(lr: Tensor, scale: int, eight_bit: bool) -> Tensor:
-    """The enlarged LR as the network was trained to see it: in [0, 1], an 8-bit image where it came from one."""
+
+def network_input(lr: Tensor, scale: int, eight_bit: bool) -> Tensor:
+    """LR, (B, 3, H, W), enlarged as the network was trained to see it: in [0, 1], of 8 bits where it came from such."""
     return bicubic(lr, scale, up=True, peak=255 if eight_bit else None).clamp(0, 1)
 
 
@@ -884,16 +835,16 @@ class Sampler:
 
     Args:
         model: the network; answers come from the device it is on.
-        lr: (H, W, 3) uint8, uint16 or float in [0, 1]; also (H, W) and, with alpha, (H, W, 4).
+        lr: (H, W, 3) uint8, uint16 or float in [0, 1]. Of grey images and those with alpha it enlarges the colours.
         consistency: back-project each answer until its downscaled version matches the LR image.
-        self_ensemble: average over the 8 flips and rotations (8 times the time).
-        cache: keep the encoded image, 64 numbers for each LR pixel and three for each of the answer; False encodes each
+        cache: keep the encoded image, 64 numbers for each LR pixel and three for each of the answer. False encodes each
             block anew when it is decoded, in memory that does not grow with the image.
+        block: edge of what is computed at once, in pixels of the answer; the smaller, the less memory is needed.
 
-    Attributes, for each turn of the self-ensemble where they are lists:
-        pixels: the LR image, (1, 3, H, W) float32 in [0, 1].
-        fields: its :class:`LatentField`.
-        codes: the encoded image (1, 64, H, W) and the enlarged LR (1, 3, s*H, s*W), turned back; none without a cache.
+    Attributes:
+        lr: the LR image's colours, (H, W, 3); pixels: the same, (1, 3, H, W) float32 in [0, 1].
+        field: its :class:`LatentField`; tiles: how many tiles, each with 1,024 latents of its own, cover the image.
+        code, up: what input2 makes of it, (1, 64, H, W), and its enlargement, (1, 3, s*H, s*W); None without a cache.
 
     Raises:
         TypeError, ValueError: when lr is no image (see :func:`check_image`).
@@ -901,34 +852,17 @@ class Sampler:
 
     @torch.inference_mode()
     def __init__(
-        self,
-        model: SRVAE,
-        lr: np.ndarray,
-        *,
-        consistency: bool = True,
-        self_ensemble: bool = False,
-        cache: bool = True,
+        self, model: SRVAE, lr: np.ndarray, *, consistency: bool = True, cache: bool = True, block: int = BLOCK
     ) -> None:
-        self.model, self.lr, self.consistency = model, check_image(lr, "lr"), consistency
-        self.rect = (0, 0, *lr.shape[:2])
-        self.pixels = _rgb_tensor(lr).to(next(model.parameters()).device)  # (1, 3, h, w)
-        self._turns = range(8 if self_ensemble else 1)
-        self.fields = [LatentField(model, turn(self.pixels, k), lr.dtype == np.uint8) for k in self._turns]
-        self.codes: list[tuple[Tensor, Tensor]] = []
+        self.model, self.lr, self.consistency = model, as_rgb(check_image(lr, "lr")), consistency
+        self.rect: Rect = (0, 0, *lr.shape[:2])
+        self.pixels, self.block = rgb_tensor(lr).to(next(model.parameters()).device), block
+        self.field = LatentField(model, self.pixels, lr.dtype == np.uint8)
+        self.tiles = self.field.tiles
+        self.code: Tensor | None = None
+        self.up: Tensor | None = None
         if cache:
-            for k in self._turns:
-                turned = turn(self.pixels, k)
-                code = turned.new_empty(1, 64, *turned.shape[-2:])
-                for y, x, h, w in _blocks((0, 0, *turned.shape[-2:]), model.scale):
-                    top, left, height, width = _with_halo((y, x, h, w), turned.shape[-2:])
-                    one, _ = self._encode(turned[..., top : top + height, left : left + width])
-                    code[..., y : y + h, x : x + w] = one[..., y - top : y - top + h, x - left : x - left + w]
-                self.codes.append((unturn(code, k), self._enlarge(self.pixels)))
-
-    @property
-    def tiles(self) -> int:
-        """How many 128x128 tiles, each with 1,024 latents of its own, cover the image."""
-        return self.fields[0].tiles
+            self.code, self.up = self._encode_blocks(), self._enlarge(self.pixels)
 
     @torch.inference_mode()
     def __call__(
@@ -957,62 +891,68 @@ class Sampler:
             out: an array to write into.
 
         Returns:
-            (s*H, s*W[, C]) of the LR image's dtype and channels.
+            (s*H, s*W, 3) of the LR image's dtype.
         """
-        rect = self.rect if region is None else _checked_region(region, self.rect)
-        halo = HALO if not self.codes else DRAFT_HALO if draft else DECODER_HALO
-        maps = self._maps(seed, temperature, eps, None if region is None else _with_halo(rect, self.rect[2:], halo))
-        blocks = list(_blocks(rect, self.model.scale))
-        with tqdm(total=len(blocks) * len(maps), disable=not progress, unit="block") as bar:
-            pieces = ((block, self._decode(block, maps, bar, halo, draft)) for block in blocks)
-            return _assemble(self.lr, self.model.scale, rect, pieces, as_float, out)
+        s, rect = self.model.scale, self.rect if region is None else _checked_region(region, self.rect)
+        # The fewer layers a block goes through, the less around it reaches into it.
+        halo = HALO if self.code is None else DRAFT_HALO if draft else DECODER_HALO
+        seen = None if region is None else _with_halo(rect, self.rect[2:], halo)
+        latent_map = self._latent_map(seed, temperature, eps, seen)
+        dtype = np.dtype(np.float32) if as_float else self.lr.dtype
+        image = _canvas((rect[2] * s, rect[3] * s, 3), dtype, out)
+        for block in tqdm(self._blocks(rect), disable=not progress, unit="block"):
+            top, left, height, width = (n * s for n in _within(block, rect))
+            answer = self._decode(block, latent_map, halo, draft)
+            image[top : top + height, left : left + width] = to_image(answer, dtype)
+        return image
 
-    def _maps(self, seed: int, temperature: float, eps: Tensor | None, rect: Rect | None = None) -> list[Tensor]:
-        """The image's latent map, or what is right in a part of it, for each turn, turned back, (1, C, h, w)."""
-        shape = (self.tiles, LATENTS)
+    def _latent_map(self, seed: int, temperature: float, eps: Tensor | None, seen: Rect | None) -> Tensor:
+        """The image's latent map, (1, C, h, w), right at least where it is seen."""
+        generator, shape = noise_generator(seed, temperature), (self.tiles, LATENTS)
         if eps is not None and tuple(eps.shape) != shape:
             raise ValueError(f"eps must be of shape {shape} for this image, not {tuple(eps.shape)}")
-        seen = None
-        if rect is not None:
-            top, left, height, width = rect
-            seen = self.pixels.new_zeros(1, 1, *self.rect[2:])
-            seen[..., top : top + height, left : left + width] = 1
-        generator, maps = _generator(seed, temperature), []
-        for k, field in zip(self._turns, self.fields, strict=True):
-            draw = noise(generator, field.tiles) if eps is None else eps
-            z = field.z(draw, temperature) if temperature else None
-            maps.append(unturn(field.map(z, None if seen is None else turn(seen, k)), k))
-        return maps
+        if not temperature:  # z = 0: the map is at hand
+            return self.field.map(None)
+        draw = noise(generator, self.tiles) if eps is None else eps
+        return self.field.map(self.field.z(draw, temperature), seen)
 
-    def _decode(self, block: Rect, maps: list[Tensor], bar: tqdm, halo: int, draft: bool) -> Tensor:
+    def _decode(self, block: Rect, latent_map: Tensor, halo: int, draft: bool) -> Tensor:
         """One rectangle of the answer, (1, 3, s*h, s*w), computed with a halo that is thrown away."""
-        s = self.model.scale
-        (y, x, h, w), (top, left, height, width) = block, _with_halo(block, self.rect[2:], halo)
-        lr = self.pixels[..., top : top + height, left : left + width]
-        answer = torch.zeros(())
-        for k, latent_map in zip(self._turns, maps, strict=True):
-            if self.codes:
-                code = turn(self.codes[k][0][..., top : top + height, left : left + width], k)
-                rows, cols = slice(top * s, (top + height) * s), slice(left * s, (left + width) * s)
-                up = turn(self.codes[k][1][..., rows, cols], k)
-            else:
-                code, up = self._encode(turn(lr, k))
-            latent_map = turn(latent_map[..., top : top + height, left : left + width], k)
-            with torch.autocast("cpu", torch.bfloat16, enabled=draft and code.device.type == "cpu" and has_bfloat16()):
-                one = self.model.reconstruct(code, latent_map, up)
-            answer = answer + unturn(one, k) / len(maps)
-            bar.update()
+        s, wide = self.model.scale, _with_halo(block, self.rect[2:], halo)
+        lr = _cut(self.pixels, wide)
+        code, up = self._encode(lr) if self.code is None else (_cut(self.code, wide), _cut(self.up, wide, s))
+        with torch.autocast("cpu", torch.bfloat16, enabled=draft and lr.device.type == "cpu" and has_bfloat16()):
+            answer = self.model.reconstruct(code, _cut(latent_map, wide), up)
         if self.consistency:
             answer = consistent(answer, lr, s)
-        y, x = (y - top) * s, (x - left) * s
-        return answer[..., y : y + h * s, x : x + w * s]
+        return _cut(answer, _within(block, wide), s)
+
+    def _blocks(self, rect: Rect) -> list[Rect]:
+        """Nearly equal blocks that make up a rectangle."""
+        top, left, height, width = rect
+        rows, cols = self._borders(top, height), self._borders(left, width)
+        return [(y, x, y1 - y, x1 - x) for y, y1 in pairwise(rows) for x, x1 in pairwise(cols)]
+
+    def _borders(self, start: int, n: int) -> list[int]:
+        """Where the blocks of n samples begin and end."""
+        parts = math.ceil(n * self.model.scale / self.block)
+        return [start + i * n // parts for i in range(parts + 1)]
 
     def _enlarge(self, lr: Tensor) -> Tensor:
-        return _enlarged(lr, self.model.scale, self.lr.dtype == np.uint8)
+        return network_input(lr, self.model.scale, self.lr.dtype == np.uint8)
 
     def _encode(self, lr: Tensor) -> tuple[Tensor, Tensor]:
+        """The code and the enlargement of a part of the LR image."""
         up = self._enlarge(lr)
         return self.model.input_code(self.model.features(up)), up
+
+    def _encode_blocks(self) -> Tensor:
+        """The code of the whole image, made block by block: features take far more memory than it."""
+        code = self.pixels.new_empty(1, 64, *self.rect[2:])
+        for block in self._blocks(self.rect):
+            wide = _with_halo(block, self.rect[2:])
+            _cut(code, block)[:] = _cut(self._encode(_cut(self.pixels, wide))[0], _within(block, wide))
+        return code
 
 
 def has_bfloat16() -> bool:
@@ -1020,18 +960,30 @@ def has_bfloat16() -> bool:
     return torch.cpu._is_avx512_bf16_supported()
 
 
-def _rgb_tensor(image: np.ndarray) -> Tensor:
-    """The colours of a grey, RGB or RGBA image, (1, 3, H, W)."""
+def rgb_tensor(image: np.ndarray) -> Tensor:
+    """The colours of a grey, RGB or RGBA image, (1, 3, H, W) float32; ValueError for float that cannot be in [0, 1]."""
     x = to_tensor(as_rgb(image))
     if x.abs().max() > 2:  # bicubic reduction overshoots, but never that far
         raise ValueError(f"lr is float and reaches {x.abs().max():g}: float images are read as [0, 1]")
     return x
 
 
-def _generator(seed: int, temperature: float) -> torch.Generator:
+def noise_generator(seed: int, temperature: float) -> torch.Generator:
+    """The generator of a seed's noise; raises ValueError for a temperature below 0 or none at all."""
     if not 0 <= temperature < math.inf:
         raise ValueError(f"temperature must be a finite number of at least 0, not {temperature!r}")
     return torch.Generator().manual_seed(seed)
+
+
+def _canvas(shape: tuple[int, ...], dtype: np.dtype, out: np.ndarray | None) -> np.ndarray:
+    """An array to put an answer into: the one given, if it is fit for that, or a new one."""
+    if out is None:
+        return np.empty(shape, dtype)
+    if not isinstance(out, np.ndarray):
+        raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
+    if out.shape != shape or out.dtype != dtype:
+        raise ValueError(f"out must be of shape {shape} and {dtype}, not {out.shape} and {out.dtype}")
+    return out
 
 
 def _checked_region(region: Rect, whole: Rect) -> Rect:
@@ -1041,84 +993,22 @@ def _checked_region(region: Rect, whole: Rect) -> Rect:
     return region
 
 
-def _blocks(rect: Rect, scale: int) -> Iterator[Rect]:
-    """Cut a rectangle into nearly equal blocks of at most BLOCK pixels of the answer a side."""
-    top, left, height, width = rect
-    rows, cols = (math.ceil(n * scale / BLOCK) for n in (height, width))
-    for r in range(rows):
-        for c in range(cols):
-            y, x = r * height // rows, c * width // cols
-            yield top + y, left + x, (r + 1) * height // rows - y, (c + 1) * width // cols - x
-
-
 def _with_halo(block: Rect, size: tuple[int, int], halo: int = HALO) -> Rect:
+    """A block and what lies around it in an image of that size."""
     y, x, h, w = block
     top, left = max(y - halo, 0), max(x - halo, 0)
     return top, left, min(y + h + halo, size[0]) - top, min(x + w + halo, size[1]) - left
 
 
-def _assemble(
-    lr: np.ndarray,
-    scale: int,
-    rect: Rect,
-    pieces: Iterable[tuple[Rect, Tensor]],
-    as_float: bool,
-    out: np.ndarray | None,
-) -> np.ndarray:
-    """Put answers for blocks, (1, 3, s*h, s*w), into one image of the LR image's dtype and channels."""
-    dtype = np.dtype(np.float32) if as_float else lr.dtype
-    shape = (rect[2] * scale, rect[3] * scale, *lr.shape[2:])
-    if out is None:
-        out = np.empty(shape, dtype)
-    elif not isinstance(out, np.ndarray):
-        raise TypeError(f"out must be a NumPy array, not {type(out).__name__}")
-    elif out.shape != shape or out.dtype != dtype:
-        raise ValueError(f"out must be of shape {shape} and {dtype}, not {out.shape} and {out.dtype}")
-    for block, answer in pieces:
-        y, x, h, w = block
-        target = out[(y - rect[0]) * scale :, (x - rect[1]) * scale :][: h * scale, : w * scale]
-        if lr.ndim == 2:  # BT.601 luma over the full range
-            weights = torch.tensor([0.299, 0.587, 0.114], device=answer.device)
-            target[:] = to_image((answer * weights.view(1, 3, 1, 1)).sum(1, keepdim=True), dtype)[..., 0]
-        else:
-            target[..., :3] = to_image(answer, dtype)
-        if lr.shape[2:] == (4,):  # the network never sees alpha
-            top, left, height, width = _with_halo(block, lr.shape[:2])
-            alpha = bicubic(to_tensor(lr[top : top + height, left : left + width, 3]), scale, up=True)
-            alpha = alpha[..., (y - top) * scale :, (x - left) * scale :][..., : h * scale, : w * scale]
-            target[..., 3] = to_image(alpha.clamp(0, 1), dtype)[..., 0]
-    return out
+def _within(block: Rect, wide: Rect) -> Rect:
+    """Where a block lies in a larger rectangle."""
+    return block[0] - wide[0], block[1] - wide[1], *block[2:]
 
 
-def _release_answer(model: SRVAE, lr: np.ndarray, temperature: float, seed: int, turns: int, progress: bool) -> Tensor:
-    """The release's test: 128x128 tiles at stride 64, each alone with noise of its own, overlaps averaged.
-
-    The last row and column of tiles end at the image's border. Images below 128 pixels, which crash
-    the release (trap 5), are mirrored up to one tile. Returns (1, 3, s*H, s*W).
-    """
-    generator = _generator(seed, temperature)
-    device = next(model.parameters()).device
-    whole = _enlarged(_rgb_tensor(lr).to(device), model.scale, lr.dtype == np.uint8)
-    height, width = whole.shape[-2:]
-    index = [np.pad(np.arange(n), (0, max(0, PATCH - n)), mode="symmetric") for n in (height, width)]
-    whole = whole[..., torch.from_numpy(index[0]).to(device), :][..., torch.from_numpy(index[1]).to(device)]
-    mean = torch.zeros_like(whole)
-    starts = [sorted({*range(0, n - PATCH + 1, PATCH // 2), n - PATCH}) for n in whole.shape[-2:]]
-    with tqdm(total=turns * len(starts[0]) * len(starts[1]), disable=not progress, unit="tile") as bar:
-        for k in range(turns):
-            up = turn(whole, k)
-            total, count = torch.zeros_like(up), torch.zeros_like(up[:, :1])
-            rows, cols = starts if k % 2 == 0 else starts[::-1]
-            for y in rows:
-                for x in cols:
-                    window = (..., slice(y, y + PATCH), slice(x, x + PATCH))
-                    tile = up[window]
-                    eps = noise(generator, 1).to(device)
-                    total[window] += model(tile, temperature * PRIOR_SD * model.generator(tile) * eps)
-                    count[window] += 1
-                    bar.update()
-            mean += unturn(total / count, k) / turns
-    return mean[..., :height, :width]
+def _cut(x: Tensor, rect: Rect, scale: int = 1) -> Tensor:
+    """The part of (B, C, s*H, s*W) that a rectangle stands for; a view, which can be written to."""
+    top, left, height, width = (n * scale for n in rect)
+    return x[..., top : top + height, left : left + width]
 
 
 def super_resolve(
@@ -1127,7 +1017,6 @@ def super_resolve(
     *,
     temperature: float | None = None,
     seed: int = 0,
-    tiling: str = "whole",
     self_ensemble: bool = False,
     consistency: bool = True,
     progress: bool = False,
@@ -1144,8 +1033,6 @@ def super_resolve(
             the deterministic answer, 1 the prior, 10 what the release's deploy nets draw. None is the model's own:
             0 for D, a little above for P, whose answers are mild samples (as the release's always are samples).
         seed: of eps; the same seed gives the same picture.
-        tiling: "whole" computes the convolutions once over the image, in blocks of bounded memory; "release"
-            runs 128x128 tiles at stride 64 one at a time, each with noise of its own, and averages overlaps.
         self_ensemble: average the answers for the 8 flips and rotations, as the release's notebooks do.
         consistency: back-project the answer until its downscaled version matches lr; the release does not.
         progress: show a bar (tqdm).
@@ -1159,111 +1046,52 @@ def super_resolve(
     Raises:
         TypeError, ValueError: lr is no image, or an option has no such value.
     """
-    if tiling not in ("whole", "release"):
-        raise ValueError(f'tiling must be "whole" or "release", not {tiling!r}')
+    check_image(lr, "lr")
     if device is not None:
         model.to(device)
     if temperature is None:
         temperature = model.temperature
-    if tiling == "whole":
-        sampler = Sampler(model, lr, consistency=consistency, self_ensemble=self_ensemble, cache=False)
-        return sampler(seed, temperature, progress=progress, as_float=as_float, out=out)
-    with torch.inference_mode():
-        turns = 8 if self_ensemble else 1
-        answer = _release_answer(model, check_image(lr, "lr"), temperature, seed, turns, progress)
-        if consistency:
-            answer = consistent(answer, _rgb_tensor(lr).to(answer.device), model.scale)
-        rect = (0, 0, *lr.shape[:2])
-        return _assemble(lr, model.scale, rect, [(rect, answer)], as_float, out)
-
-
-# ---------------------------------------------------------------------------------------------------------
-# Metrics
-# ---------------------------------------------------------------------------------------------------------
-
-
-LUMA = (65.481, 128.553, 24.966)  # ITU-R BT.601: Y = 16 + LUMA . RGB, RGB in [0, 1] and Y from 16 to 235
-
-
-def _unit(image: np.ndarray, what: str) -> np.ndarray:
-    """RGB in [0, 1] float64, (H, W, 3), as it is: float images are neither clipped nor rounded."""
-    return as_rgb(check_image(image, what)).astype(np.float64) / _peak(image.dtype)
-
-
-def _luma_pair(a: np.ndarray, b: np.ndarray, border: int) -> tuple[np.ndarray, np.ndarray]:
-    """Y of two images on the scale of 255, a border removed.
-
-    ITU-R BT.601, 16 to 235, not rounded. Where the second image, the reference, is grey (R == G
-    everywhere), channel 0 of both is taken as it is, as the release does.
-    """
-    x, y = _unit(a, "the first image"), _unit(b, "the second image")
-    if x.shape != y.shape:
-        raise ValueError(f"the images differ in size: {a.shape} and {b.shape}")
-    if border < 0 or 2 * border >= min(x.shape[:2]):
-        raise ValueError(f"a border of {border} leaves nothing of {x.shape[0]}x{x.shape[1]} pixels")
-    if np.array_equal(y[..., 0], y[..., 1]):
-        pair = x[..., 0] * 255, y[..., 0] * 255
+    dtype = np.dtype(np.float32) if as_float else lr.dtype
+    shape = (*(n * model.scale for n in lr.shape[:2]), *lr.shape[2:])
+    if out is not None:
+        _canvas(shape, dtype, out)  # refuse it before the work, not after
+    # The grey of a grey image's answer is made of colours that are neither clipped nor rounded.
+    colours = np.dtype(np.float32) if lr.ndim == 2 else dtype
+    if self_ensemble:
+        answer = to_image(_mean_of_turns(lr, model, temperature, seed, consistency, progress), colours)
     else:
-        pair = tuple(16 + image @ np.array(LUMA) for image in (x, y))
-    inner = slice(border, -border or None)
-    return pair[0][inner, inner], pair[1][inner, inner]
+        sampler = Sampler(model, lr, consistency=consistency, cache=False)
+        target = out if lr.shape[2:] == (3,) else None
+        answer = sampler(seed, temperature, progress=progress, as_float=as_float or lr.ndim == 2, out=target)
+    answer = like_given(answer, lr, model.scale, dtype)
+    if out is not None and out is not answer:
+        out[:] = answer
+    return answer if out is None else out
 
 
-def psnr_y(a: np.ndarray, b: np.ndarray, border: int) -> float:
-    """PSNR in dB of an answer a against the reference b on Y; inf where they are equal.
+def _mean_of_turns(
+    lr: np.ndarray, model: SRVAE, temperature: float, seed: int, consistency: bool, progress: bool
+) -> Tensor:
+    """The mean of the answers to an image's 8 flips and rotations, each with noise of its own: (1, 3, s*H, s*W)."""
+    generator, mean = noise_generator(seed, temperature), torch.zeros(())
+    for k in tqdm(range(8), disable=not progress, unit="turn"):
+        turned = np.rot90(as_rgb(lr), k % 4)  # the turns of `turn`, for images
+        sampler = Sampler(model, turned[:, ::-1] if k >= 4 else turned, consistency=False, cache=False)
+        answer = sampler(temperature=temperature, eps=noise(generator, sampler.tiles), as_float=True)
+        mean = mean + unturn(to_tensor(answer), k) / 8
+    return consistent(mean, rgb_tensor(lr), model.scale) if consistency else mean
 
-    Args:
-        a, b: images of one size; integer or, unrounded as the release measures, float in [0, 1].
-        border: pixels left out on every side; the scale, by custom.
+
+def like_given(answer: np.ndarray, lr: np.ndarray, scale: int, dtype: np.dtype) -> np.ndarray:
+    """An answer's colours, (s*H, s*W, 3), in the form of the LR image: grey, RGB or with its alpha enlarged.
+
+    The network knows three colours only. What else an image has is dealt with here, at the edge. Of a grey image the
+    answer is to be float, neither clipped nor rounded; of the others it has the dtype already.
     """
-    x, y = _luma_pair(a, b, border)
-    error = np.mean((x - y) ** 2)
-    return float(10 * np.log10(255**2 / error)) if error else math.inf
-
-
-def ssim_y(a: np.ndarray, b: np.ndarray, border: int) -> float:
-    """SSIM on Y: 11x11 Gaussian window of sigma 1.5, K1 0.01, K2 0.03; arguments as for :func:`psnr_y`.
-
-    Raises:
-        ValueError: also when less than 11x11 pixels are left.
-    """
-    x, y = _luma_pair(a, b, border)
-    if min(x.shape) < 11:
-        raise ValueError(f"SSIM needs 11x11 pixels, {x.shape[0]}x{x.shape[1]} are left")
-    return float(
-        structural_similarity(x, y, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
-    )
-
-
-def lr_psnr(out: np.ndarray, lr: np.ndarray, scale: int) -> float:
-    """PSNR in dB over RGB between the LR image and the downscaled answer: how consistent the answer is."""
-    x, y = _unit(out, "out"), _unit(lr, "lr")
-    if x.shape[:2] != (y.shape[0] * scale, y.shape[1] * scale):
-        raise ValueError(f"out {out.shape} is not {scale} times lr {lr.shape}")
-    down = bicubic(to_tensor(x), scale, up=False)[0].permute(1, 2, 0).numpy()
-    error = np.mean((down - y) ** 2)
-    return float(-10 * np.log10(error)) if error else math.inf
-
-
-def diversity(samples: Sequence[np.ndarray], hr: np.ndarray) -> float:
-    """Diversity of samples around the original, in percent (NTIRE 2022, without a perceptual backbone).
-
-    Squared-error maps averaged over RGB and over 16x16 boxes; 100 * (global - local) / global, where global
-    is the smallest mean over samples and local the mean of the pixel-wise minimum. 0: no sample is better
-    anywhere than the best one; 100: some sample is right at every place.
-
-    Args:
-        samples: two or more answers of the size of hr.
-        hr: the original.
-    """
-    if len(samples) < 2:
-        raise ValueError(f"diversity needs at least two samples, not {len(samples)}")
-    target = _unit(hr, "hr")
-    maps = []
-    for sample in samples:
-        answer = _unit(sample, "a sample")
-        if answer.shape != target.shape:
-            raise ValueError(f"a sample is of shape {sample.shape}, the original of {hr.shape}")
-        maps.append(cv2.blur(((answer - target) ** 2).mean(2), (16, 16)))
-    best = min(m.mean() for m in maps)
-    return float(100 * (best - np.min(maps, 0).mean()) / best) if best else 0.0
+    if lr.ndim == 2:
+        grey = answer @ np.array([0.299, 0.587, 0.114])  # BT.601 luma over the full range
+        return to_image(torch.from_numpy(grey)[None, None], dtype)[..., 0]
+    if lr.shape[2] == 3:
+        return answer
+    alpha = to_image(bicubic(to_tensor(lr[..., 3]), scale, up=True).clamp(0, 1), dtype)
+    return np.concatenate([answer, alpha], 2)

@@ -1,4 +1,4 @@
-"""What is done to z besides drawing it: directions, walks between seeds, the spread over samples.
+"""What is done to z besides drawing it: directions, and walks between seeds.
 
 Latents are handled as eps, before z = temperature * 0.1 * g(LR) * eps: there every axis has the prior's standard
 deviation as its unit, so a step of 1 along any direction is one standard deviation of the prior.
@@ -7,17 +7,13 @@ deviation as its unit, so a step of 1 along any direction is one standard deviat
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the core, where it is not installed
 import srvae_core as sr
 
 COUNT = 8
@@ -47,12 +43,12 @@ class Window:
     outer: tuple[slice, slice]  # rows and columns of the LR image
 
 
-def windows(view: sr.Sampler) -> list[Window]:
+def windows(sampler: sr.Sampler) -> list[Window]:
     """Windows in the four most detailed tiles, in a different quarter of each, three eighths of a tile wide.
 
     Only tiles that lie in the image whole are taken, unless the image is smaller than a tile.
     """
-    field, lr = view.fields[0], view.pixels
+    field, lr = sampler.field, sampler.pixels
     edges = [min(field.tile * 3 // 8, n) for n in field.size]
     detail = {}
     for tile in range(field.tiles):
@@ -74,7 +70,7 @@ def windows(view: sr.Sampler) -> list[Window]:
     return chosen
 
 
-def find(view: sr.Sampler, count: int = COUNT, *, iterations: int = ITERATIONS) -> Directions:
+def find(sampler: sr.Sampler, count: int = COUNT, *, iterations: int = ITERATIONS) -> Directions:
     """The directions of z that change this image most: right singular vectors of the decoder's Jacobian.
 
     Subspace iteration: the Jacobian J of eps -> picture is never built, J v and J^T u come from forward and
@@ -83,22 +79,26 @@ def find(view: sr.Sampler, count: int = COUNT, *, iterations: int = ITERATIONS) 
     is fixed, and so is the sign (a vector's largest number is positive): the same image gives the same directions.
 
     Args:
-        view: a sampler with its cache, not self-ensembled.
+        sampler: with its cache.
         count: how many directions, 1 to 1022.
         iterations: of J^T J.
 
     Raises:
-        ValueError: the sampler has no cache or more than one turn, or count is out of range.
+        ValueError: the sampler has no cache, or count is out of range.
     """
-    if len(view.codes) != 1:
-        raise ValueError("directions need a Sampler with its cache and without self-ensemble")
+    if sampler.code is None:
+        raise ValueError("directions need a Sampler with its cache: Sampler(model, lr)")
     if not 1 <= count <= sr.LATENTS - SPARE:
         raise ValueError(f"count must be 1 to {sr.LATENTS - SPARE}, not {count!r}")
-    picture = partial(_picture, view.model, *_reduced(view), view.consistency)
+    picture = picture_of_steps(sampler)
     # all vectors at once as a batch, which is quicker than vmap
-    origin = torch.zeros(count + SPARE, sr.LATENTS, device=view.pixels.device)
+    origin = torch.zeros(count + SPARE, sr.LATENTS, device=sampler.pixels.device)
     flat, pull = torch.func.vjp(picture, origin)
-    push = lambda vectors: torch.func.jvp(picture, (origin,), (vectors,))[1]  # noqa: E731
+
+    def push(vectors: Tensor) -> Tensor:
+        """J times each of some vectors: forward differentiation."""
+        return torch.func.jvp(picture, (origin,), (vectors,))[1]
+
     start = torch.randn(origin.T.shape, generator=torch.Generator().manual_seed(0)).to(origin)
     basis = torch.linalg.qr(start).Q
     for _ in range(iterations):
@@ -110,45 +110,45 @@ def find(view: sr.Sampler, count: int = COUNT, *, iterations: int = ITERATIONS) 
     return Directions((vectors * largest.sign()).cpu(), effects.cpu().numpy())
 
 
-def _reduced(view: sr.Sampler) -> tuple[Tensor, ...]:
-    """What the decoder reads in the windows: LR, code, enlarged LR, g, noise and the tiles' windows as masks."""
-    s, field, (code, up) = view.model.scale, view.fields[0], view.codes[0]
-    parts = windows(view)
-    cut = lambda x: torch.cat([x[(..., *w.outer)] for w in parts])  # noqa: E731
-    large = [tuple(slice(i.start * s, i.stop * s) for i in w.outer) for w in parts]
-    tiles = [w.tile for w in parts]
-    eps = sr.noise(0, field.tiles)[tiles].to(up.device)
-    # clones, because what was made in inference mode cannot be differentiated
-    return (
-        [w.inner for w in parts],
-        cut(view.pixels).clone(),
-        cut(code).clone(),
-        torch.cat([up[(..., *i)] for i in large]).clone(),
-        field.g[tiles].clone(),
-        eps,
-    )
+def picture_of_steps(sampler: sr.Sampler) -> Callable[[Tensor], Tensor]:
+    """The windows' pixels as a function of steps along the latents, which is what :func:`find` differentiates.
+
+    The function takes n steps, (n, 1024), in standard deviations of the prior, each taken by every tile from its noise,
+    and returns (n, pixels).
+    """
+    parts = _Parts(sampler)
+    model, consistency = sampler.model, sampler.consistency
+
+    def picture(steps: Tensor) -> Tensor:
+        n = len(steps)
+        z = sr.PRIOR_SD * parts.g[:, None] * (parts.eps[:, None] + steps)  # (windows, n, 1024)
+        maps = model.latent_map(z.flatten(0, 1)).unflatten(0, (-1, n))
+        maps = torch.cat([m[(..., *inner)] for m, inner in zip(maps, parts.inner, strict=True)])
+        lr, code, up = (x.repeat_interleave(n, 0) for x in (parts.lr, parts.code, parts.up))
+        answer = model.reconstruct(code, maps, up)
+        answer = sr.consistent(answer, lr, model.scale) if consistency else answer
+        return answer.unflatten(0, (-1, n)).transpose(0, 1).flatten(1)
+
+    return picture
 
 
-def _picture(
-    model: sr.SRVAE,
-    inner: list[tuple[slice, slice]],
-    lr: Tensor,
-    code: Tensor,
-    up: Tensor,
-    g: Tensor,
-    eps: Tensor,
-    consistency: bool,
-    steps: Tensor,
-) -> Tensor:
-    """The windows' pixels, (n, pixels), as a function of n steps (n, 1024), each taken by every tile from its noise."""
-    n = len(steps)
-    z = sr.PRIOR_SD * g[:, None] * (eps[:, None] + steps)  # (windows, n, 1024)
-    maps = model.latent_map(z.flatten(0, 1)).unflatten(0, (-1, n))
-    maps = torch.cat([m[(..., *i)] for m, i in zip(maps, inner, strict=True)])
-    lr, code, up = (x.repeat_interleave(n, 0) for x in (lr, code, up))
-    answer = model.reconstruct(code, maps, up)
-    answer = sr.consistent(answer, lr, model.scale) if consistency else answer
-    return answer.unflatten(0, (-1, n)).transpose(0, 1).flatten(1)
+class _Parts:
+    """What the decoder reads in the windows: LR, code, enlarged LR, g and noise, a row for each window."""
+
+    def __init__(self, sampler: sr.Sampler) -> None:
+        chosen, scale = windows(sampler), sampler.model.scale
+        tiles = [window.tile for window in chosen]
+        self.inner = [window.inner for window in chosen]
+        self.lr, self.code = (self._cut(x, chosen, 1) for x in (sampler.pixels, sampler.code))
+        self.up = self._cut(sampler.up, chosen, scale)
+        self.g = sampler.field.g[tiles].clone()
+        self.eps = sr.noise(0, sampler.tiles)[tiles].to(self.g.device)
+
+    @staticmethod
+    def _cut(x: Tensor, chosen: list[Window], scale: int) -> Tensor:
+        """The windows of a map; a clone, because what inference mode made cannot be differentiated."""
+        places = [tuple(slice(scale * i.start, scale * i.stop) for i in window.outer) for window in chosen]
+        return torch.cat([x[(..., *place)] for place in places]).clone()
 
 
 def steer(
@@ -161,10 +161,10 @@ def steer(
     directions: Directions | None = None,
     amounts: Sequence[float] = (),
 ) -> Tensor:
-    """The eps, (tiles, 1024), of some settings, for ``view(temperature=1, eps=...)``.
+    """The eps, (tiles, 1024), of some settings, for ``sampler(temperature=1, eps=...)``.
 
     Args:
-        tiles: of the image, ``view.tiles``.
+        tiles: of the image, ``sampler.tiles``.
         seed: of the noise.
         temperature: multiplies the noise, but not the steps along the directions.
         to_seed: the seed at the end of a walk.
@@ -187,28 +187,3 @@ def steer(
     for amount, vector in zip(amounts, () if directions is None else directions.vectors, strict=False):
         eps = eps + amount * vector
     return eps
-
-
-class Spread:
-    """Per-pixel standard deviation of samples that come one at a time (Welford's sums)."""
-
-    def __init__(self) -> None:
-        self.count, self.mean, self._squares = 0, np.zeros(()), np.zeros(())
-
-    def add(self, sample: np.ndarray) -> None:
-        """Take one more sample, (H, W, C) of any dtype."""
-        self.count += 1
-        delta = sample.astype(np.float64) - self.mean
-        self.mean = self.mean + delta / self.count
-        self._squares = self._squares + delta * (sample - self.mean)
-
-    @property
-    def deviation(self) -> np.ndarray:
-        """(H, W) standard deviation, averaged over the channels.
-
-        Raises:
-            ValueError: before the second sample.
-        """
-        if self.count < 2:
-            raise ValueError("a standard deviation needs two samples")
-        return np.sqrt(self._squares / self.count).mean(2)

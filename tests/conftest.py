@@ -1,5 +1,6 @@
-"""What several test files share: photographs, benchmark folders, models."""
+"""What several test files share: photographs, benchmark folders, models; and the order in which the files begin."""
 
+import os
 from functools import cache
 from pathlib import Path
 
@@ -9,6 +10,13 @@ import skimage.data
 import torch
 
 import srvae_core as sr
+
+# Tests that run at once share the cores: more threads than those only wait for each other.
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+if WORKERS > 1:
+    THREADS = max(1, (os.cpu_count() or 1) // WORKERS)
+    torch.set_num_threads(THREADS)
+    os.environ.setdefault("OMP_NUM_THREADS", str(THREADS))  # of the kernels and commands that tests start
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = ROOT.parent / "shared"  # what is not ours to ship; tests that need it skip without
@@ -89,7 +97,25 @@ SHORTFALLS = {
 }
 
 
+# Files that take longest, in the order in which they begin: with several workers none is left to run alone at the end.
+LONGEST = (
+    "test_browser.py",
+    "test_trainer.py",
+    "test_release.py",
+    "test_recipe.py",
+    "Training.ipynb",
+    "test_inference.py",
+)
+
+
+def place_in_order(item: pytest.Item) -> int:
+    """The number of a test's file in the order above; the other files follow in their own."""
+    name = item.path.name
+    return LONGEST.index(name) if name in LONGEST else len(LONGEST)
+
+
 def pytest_collection_modifyitems(items):
+    items.sort(key=place_in_order)  # tests of one file keep their order
     for item in items:
         if item.name in SHORTFALLS:
             item.add_marker(pytest.mark.xfail(reason=SHORTFALLS[item.name], strict=True))

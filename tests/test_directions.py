@@ -1,62 +1,64 @@
-"""Directions against the decoder's whole Jacobian, walks, and the spread."""
+"""Directions against the decoder's whole Jacobian, and walks."""
 
 import math
-import sys
-from pathlib import Path
 
+import directions
 import numpy as np
 import pytest
 import torch
 
 import srvae_core as sr
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "notebooks"))
-import directions
-
 
 @pytest.fixture(scope="module", params=sr.SCALES)
-def view(request, random_model, crops):
+def sampler(request, random_model, crops):
     """A sampler of an image that is one tile."""
     model = random_model(request.param)
     return sr.Sampler(model, sr.downscale(np.ascontiguousarray(crops["astronaut"][:128, :128]), model.scale))
 
 
-def test_orthonormal_ordered_and_the_same_every_time(view):
-    found = directions.find(view)
-    assert found.vectors.shape == (8, sr.LATENTS)
-    assert torch.allclose(found.vectors @ found.vectors.T, torch.eye(8), atol=1e-4)
-    assert np.all(np.diff(found.effects) <= 0)
-    assert found.effects[-1] > 0
-    again = directions.find(sr.Sampler(view.model, view.lr))
-    assert torch.allclose(found.vectors, again.vectors, atol=1e-4)
-    assert np.allclose(found.effects, again.effects, rtol=1e-4)
-    assert torch.all(found.vectors.gather(1, found.vectors.abs().argmax(1, keepdim=True)) > 0)
+@pytest.mark.slow
+def test_orthonormal_ordered_and_the_same_every_time(sampler):
+    ways = directions.find(sampler)
+    assert ways.vectors.shape == (8, sr.LATENTS)
+    assert torch.allclose(ways.vectors @ ways.vectors.T, torch.eye(8), atol=1e-4)
+    assert np.all(np.diff(ways.effects) <= 0)
+    assert ways.effects[-1] > 0
+    again = directions.find(sr.Sampler(sampler.model, sampler.lr))
+    assert torch.allclose(ways.vectors, again.vectors, atol=1e-4)
+    assert np.allclose(ways.effects, again.effects, rtol=1e-4)
+    assert torch.all(ways.vectors.gather(1, ways.vectors.abs().argmax(1, keepdim=True)) > 0)
 
 
+@pytest.mark.slow
 def test_effects_are_the_singular_values_of_the_jacobian(random_model, crops):
     """On an image small enough to build the Jacobian: 2x2 LR pixels."""
-    view = sr.Sampler(random_model(4), sr.downscale(np.ascontiguousarray(crops["coffee"][:8, :8]), 4))
-    found = directions.find(view, iterations=20)
-    reduced = directions._reduced(view)
-    one = lambda step: directions._picture(view.model, *reduced, True, step[None])[0]  # noqa: E731
-    jacobian = torch.func.jacrev(one)(torch.zeros(sr.LATENTS))
+    sampler = sr.Sampler(random_model(4), sr.downscale(np.ascontiguousarray(crops["coffee"][:8, :8]), 4))
+    ways = directions.find(sampler, iterations=20)
+    picture = directions.picture_of_steps(sampler)
+    jacobian = torch.func.jacrev(lambda step: picture(step[None])[0])(torch.zeros(sr.LATENTS))
     exact = torch.linalg.svdvals(jacobian.double())[:8] * 255 / math.sqrt(jacobian.shape[0])
-    assert np.allclose(found.effects, exact.numpy(), rtol=2e-3)
-    moved = (jacobian @ found.vectors.T).norm(dim=0) * 255 / math.sqrt(jacobian.shape[0])
-    assert np.allclose(moved.numpy(), found.effects, rtol=2e-3)
+    assert np.allclose(ways.effects, exact.numpy(), rtol=2e-3)
+    moved = (jacobian @ ways.vectors.T).norm(dim=0) * 255 / math.sqrt(jacobian.shape[0])
+    assert np.allclose(moved.numpy(), ways.effects, rtol=2e-3)
 
 
-def test_one_iteration_comes_near(view):
-    quick, long = directions.find(view), directions.find(view, iterations=6)
+@pytest.mark.slow
+def test_one_iteration_comes_near(sampler):
+    quick, long = directions.find(sampler), directions.find(sampler, iterations=6)
     assert quick.effects[0] > 0.75 * long.effects[0]
     assert quick.effects.sum() > 0.75 * long.effects.sum()
 
 
-def test_a_direction_moves_the_picture_more_than_noise_of_the_same_length(view):
-    found = directions.find(view)
-    base = directions.steer(view.tiles, 0, 1.0)
-    at = lambda eps: view(temperature=1.0, eps=eps, as_float=True)  # noqa: E731
-    moved = np.abs(at(base + found.vectors[0]) - at(base)).mean()
+@pytest.mark.slow
+def test_a_direction_moves_the_picture_more_than_noise_of_the_same_length(sampler):
+    ways = directions.find(sampler)
+    base = directions.steer(sampler.tiles, 0, 1.0)
+
+    def at(eps: torch.Tensor) -> np.ndarray:
+        return sampler(temperature=1.0, eps=eps, as_float=True)
+
+    moved = np.abs(at(base + ways.vectors[0]) - at(base)).mean()
     noise = sr.noise(7, 1)[0]
     assert moved > 3 * np.abs(at(base + noise / noise.norm()) - at(base)).mean()
 
@@ -64,8 +66,8 @@ def test_a_direction_moves_the_picture_more_than_noise_of_the_same_length(view):
 @pytest.mark.parametrize("size", [(4, 4), (20, 50), (33, 64), (90, 70)])
 def test_windows_lie_inside_their_tiles_and_the_image(random_model, size):
     lr = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
-    view = sr.Sampler(random_model(4), lr)
-    field, parts = view.fields[0], directions.windows(view)
+    sampler = sr.Sampler(random_model(4), lr)
+    field, parts = sampler.field, directions.windows(sampler)
     assert len(parts) == 4
     assert len({tuple(s.stop - s.start for s in w.inner) for w in parts}) == 1, "one shape"
     for w in parts:
@@ -81,15 +83,13 @@ def test_wrong_sampler_or_count(random_model):
     lr = np.zeros((8, 8, 3), np.uint8)
     with pytest.raises(ValueError, match="cache"):
         directions.find(sr.Sampler(random_model(4), lr, cache=False))
-    with pytest.raises(ValueError, match="self-ensemble"):
-        directions.find(sr.Sampler(random_model(4), lr, self_ensemble=True))
     with pytest.raises(ValueError, match="count"):
         directions.find(sr.Sampler(random_model(4), lr), 0)
 
 
-def test_steer_without_extras_is_the_seeds_noise(view):
+def test_steer_without_extras_is_the_seeds_noise(sampler):
     assert torch.equal(directions.steer(3, 5, 0.5), 0.5 * sr.noise(5, 3))
-    difference = view(temperature=1.0, eps=directions.steer(view.tiles, 5, 0.5)).astype(int) - view(5, 0.5)
+    difference = sampler(temperature=1.0, eps=directions.steer(sampler.tiles, 5, 0.5)).astype(int) - sampler(5, 0.5)
     assert np.abs(difference).max() <= 1
 
 
@@ -103,22 +103,10 @@ def test_walks_keep_the_variance():
 
 
 def test_amounts_are_in_standard_deviations_whatever_the_temperature():
-    found = directions.Directions(torch.eye(sr.LATENTS)[:2], np.ones(2))
-    eps = directions.steer(3, 0, 0.0, directions=found, amounts=[2.0, -1.0])
+    ways = directions.Directions(torch.eye(sr.LATENTS)[:2], np.ones(2))
+    eps = directions.steer(3, 0, 0.0, directions=ways, amounts=[2.0, -1.0])
     assert torch.equal(eps[:, :3], torch.tensor([[2.0, -1.0, 0.0]] * 3))
     with pytest.raises(ValueError, match="amounts"):
-        directions.steer(3, 0, 0.0, directions=found, amounts=[1.0] * 3)
+        directions.steer(3, 0, 0.0, directions=ways, amounts=[1.0] * 3)
     with pytest.raises(ValueError, match="amounts"):
         directions.steer(3, 0, 0.0, amounts=[1.0])
-
-
-def test_spread_is_the_standard_deviation():
-    samples = np.random.default_rng(0).integers(0, 256, (7, 5, 6, 3), np.uint8)
-    spread = directions.Spread()
-    spread.add(samples[0])
-    with pytest.raises(ValueError, match="two samples"):
-        _ = spread.deviation
-    for sample in samples[1:]:
-        spread.add(sample)
-    assert spread.count == 7
-    assert np.allclose(spread.deviation, samples.astype(float).std(0).mean(2))

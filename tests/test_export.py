@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import torch
-from helpers import call, run_command
+from helpers import run_words, train_here
 from safetensors.torch import load_file
 from training.checkpoints import read_record
 from training.config import Config
@@ -23,8 +23,8 @@ def runs(photograph_folder, tmp_path_factory):
     """A D of one step and a P of one more."""
     folder = tmp_path_factory.mktemp("runs")
     d, p = folder / "d", folder / "p"
-    call(run_command(photograph_folder, d, *ONE_STEP))
-    call(run_command(photograph_folder, p, *ONE_STEP, "--initial", d, "--variant", "P", "--train", "decoder"))
+    train_here(*run_words(photograph_folder, d, *ONE_STEP))
+    train_here(*run_words(photograph_folder, p, *ONE_STEP, "--initial", d, "--variant", "P", "--train", "decoder"))
     return d, p
 
 
@@ -71,13 +71,14 @@ def test_p_is_stored_as_what_differs_from_d(runs, tmp_path):
         sr.load_model(part)
 
 
+@pytest.mark.slow
 def test_a_run_from_a_weights_file_learns_from_its_self_ensemble(photograph_folder, runs, tmp_path):
     """It knows how the file came about, and neither the latents nor what they meet at z = 0 are disturbed."""
     more = ("--stage", "latents", "--initial", runs[0], "--steps", 1)
-    call(run_command(photograph_folder, tmp_path / "latents", *more))
+    train_here(*run_words(photograph_folder, tmp_path / "latents", *more))
     file = export(tmp_path / "latents", "4x-D", tmp_path / "weights")
     more = ("--initial", file, "--teacher", "self", "--teacher-share", 0.8, "--pool", 2, "--steps", 2)
-    call(run_command(photograph_folder, tmp_path / "run", *more))
+    train_here(*run_words(photograph_folder, tmp_path / "run", *more))
     history = read_record(tmp_path / "run")["history"]
     assert [stage["stage"] for stage in history] == ["answer", "latents", "answer"]
     assert "--teacher self --teacher-share 0.8" in history[-1]["command"]

@@ -4,6 +4,7 @@ import io
 import itertools
 
 import cv2
+import metrics
 import numpy as np
 import PIL.Image
 import PIL.ImageOps
@@ -91,10 +92,10 @@ def test_exif_rotation(orientation, kind, mode, order):
 
 
 def test_damaged_exif_is_no_obstacle():
+    upright = sr.read_image(encoded(PIL.Image.fromarray(SMOOTH), "JPEG"))
     for exif in (b"", b"MM", b"MM\0*\0\0\xff\xff", b"II*\0\x08\0\0\0\xff\xff", b"XX*\0\x08\0\0\0\1\0"):
-        assert sr._exif_orientation(exif) == 1
         data = encoded(PIL.Image.fromarray(SMOOTH), "JPEG", exif=b"Exif\0\0" + exif)
-        assert sr.read_image(data).shape == SMOOTH.shape
+        np.testing.assert_array_equal(sr.read_image(data), upright)
     entry = b"\x12\1\3\0\1\0\0\0\x63\0\0\0"  # orientation 99
     assert sr.read_image(encoded(PIL.Image.fromarray(SMOOTH), "PNG", exif=b"Exif\0\0II*\0\x08\0\0\0\1\0" + entry)).shape
 
@@ -164,7 +165,7 @@ def test_what_cannot_be_written(tmp_path, monkeypatch):
     def fails(*_):
         raise OSError("disk full")
 
-    monkeypatch.setattr(sr.os, "replace", fails)
+    monkeypatch.setattr("os.replace", fails)
     with pytest.raises(OSError, match="disk full"):
         sr.write_image(tmp_path / "image.png", SMOOTH)
     assert not list(tmp_path.iterdir()), "nothing half-written stays"
@@ -244,7 +245,7 @@ def test_bicubic_set5_is_the_published_row(benchmark_set, scale, published):
     values = []
     for hr in benchmark_set("Set5"):
         hr = sr.crop_to_multiple(hr, scale)
-        values.append(sr.psnr_y(sr.enlarge(sr.downscale(hr, scale), scale), hr, scale))
+        values.append(metrics.psnr_y(sr.enlarge(sr.downscale(hr, scale), scale), hr, scale))
     assert abs(np.mean(values) - published) < 0.01
 
 

@@ -1,102 +1,19 @@
-"""Enlarging: the release's rule, the fast path beside it, seams, seeds, sizes, kinds of image, errors."""
+"""Enlarging: seams, seeds, blocks and regions, sizes, kinds of image, errors."""
 
+from functools import partial
+
+import metrics
 import numpy as np
 import pytest
+import release
 import torch
+from pictures import levels, picture
 
 import srvae_core as sr
 
 NAMES = sr.available_models()
+WAYS = (sr.super_resolve, release.super_resolve)
 RNG = np.random.default_rng(5)
-
-
-def levels(a: np.ndarray, b: np.ndarray) -> int:
-    """The largest difference of two integer images in grey levels."""
-    assert a.shape == b.shape
-    assert a.dtype == b.dtype
-    return int(np.abs(a.astype(int) - b.astype(int)).max())
-
-
-def picture(height: int, width: int, channels: int = 3) -> np.ndarray:
-    """A smooth and an edgy half, (height, width, channels) uint8."""
-    y, x = np.mgrid[:height, :width]
-    waves = 128 + 90 * np.sin(x[..., None] / (3 + np.arange(channels)) + y[..., None] / 5)
-    waves[:, width // 2 :] += RNG.integers(-35, 36, (height, width - width // 2, channels))
-    return waves.clip(0, 255).astype(np.uint8)
-
-
-# --- the release's rule ------------------------------------------------------------------------------------
-
-
-def release_reference(lr: np.ndarray, model: sr.SRVAE, temperature: float, seed: int, transforms: int) -> np.ndarray:
-    """What the release's notebooks do, written from their description; (s*H, s*W, 3) float."""
-    s, generator = model.scale, torch.Generator().manual_seed(seed)
-    big = sr.enlarge(lr, s).astype(np.float32) / 255  # the 8-bit PNG that they read
-    total = 0
-    for k in range(transforms):
-        image = np.rot90(big, k % 4)
-        image = image[:, ::-1] if k >= 4 else image
-        rows, cols = ([*range(0, n - 128, 64), n - 128] for n in image.shape[:2])
-        answer, count = np.zeros_like(image), np.zeros((*image.shape[:2], 1))
-        for y in rows:
-            for x in cols:
-                tile = torch.from_numpy(image[y : y + 128, x : x + 128].transpose(2, 0, 1)[None].copy())
-                sd = temperature * 0.1 * torch.randn(1, 1024, generator=generator)
-                sample = model(tile, model.generator(tile) * sd)
-                answer[y : y + 128, x : x + 128] += sample[0].numpy().transpose(1, 2, 0)
-                count[y : y + 128, x : x + 128] += 1
-        answer = answer / count
-        total = total + np.rot90(answer[:, ::-1] if k >= 4 else answer, -(k % 4))
-    return total / transforms
-
-
-@pytest.mark.parametrize(
-    ("scale", "size", "transforms", "temperature"),
-    [(4, (32, 41), 8, 10.0), (4, (55, 48), 1, 10.0), (8, (26, 17), 1, 1.0), (8, (16, 16), 8, 0.0)],
-)
-def test_release_tiling_is_the_releases_rule(random_model, scale, size, transforms, temperature):
-    lr, model = picture(*size), random_model(scale)
-    with torch.inference_mode():
-        wanted = release_reference(lr, model, temperature, 7, transforms)
-    got = sr.super_resolve(
-        lr,
-        model,
-        temperature=temperature,
-        seed=7,
-        tiling="release",
-        self_ensemble=transforms == 8,
-        consistency=False,
-        as_float=True,
-    )
-    assert np.abs(got - wanted).max() < 1e-5 * np.abs(wanted).max()
-
-
-def test_release_tiling_mirrors_small_images(random_model):
-    """Smaller than one tile, where the release crashes: the mirrored image's answer, cut."""
-    lr = picture(20, 32)
-    mirrored = np.concatenate([lr, lr[::-1]])[:32]
-    small, large = (
-        sr.super_resolve(x, random_model(4), tiling="release", consistency=False, as_float=True)[:60]
-        for x in (lr, mirrored)
-    )
-    np.testing.assert_allclose(small, large, atol=1e-3)  # up to the enlarged border, some rows further down
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_whole_tiling_is_no_worse_than_the_releases(shipped, photographs, name, record_property):
-    """Within 0.03 dB of the release's tiles on every bundled photograph, at z = 0, without self-ensemble."""
-    model, gain = shipped(name), {}
-    for photograph, hr in photographs.items():
-        hr = sr.crop_to_multiple(hr, model.scale)
-        lr = sr.downscale(hr, model.scale)
-        whole, release = (
-            sr.psnr_y(sr.super_resolve(lr, model, tiling=t, temperature=0.0, as_float=True), hr, model.scale)
-            for t in ("whole", "release")
-        )
-        gain[photograph] = whole - release
-        print(f"{name} {photograph}: whole {whole:.3f} dB, release tiling {release:.3f} dB, {whole - release:+.3f}")
-    record_property("whole minus release, dB", gain)
-    assert min(gain.values()) >= -0.03, gain
 
 
 # --- no seams ----------------------------------------------------------------------------------------------
@@ -113,7 +30,7 @@ def step_at_borders(field: np.ndarray, borders: list[int], scale: int) -> float:
 
 def tile_borders(sampler: sr.Sampler) -> list[int]:
     """Columns of the answer where a tile begins or ends."""
-    field, s = sampler.fields[0], sampler.model.scale
+    field, s = sampler.field, sampler.model.scale
     starts = [i * field.step for i in range(field.grid[1])]
     return [s * c for c in {*starts[1:], *(c + field.tile for c in starts[:-1])}]
 
@@ -132,14 +49,15 @@ def test_no_seam_in_what_the_noise_adds(random_model, scale):
     assert 0.85 < step_at_borders(field, tile_borders(sampler), scale) < 1.15
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_no_seam_in_the_shipped_models_answers(shipped, photographs, name):
     """The same columns of the same photographs, once at tile borders and once not: the steps there are alike."""
-    model, s = shipped(name), int(name[0])
+    model, s = shipped(name), sr.ModelName.of(name).scale
     strips = [p[100:196, :416] for p in photographs.values()]
     lr = sr.downscale(np.concatenate(strips), s)  # many rows, so that chance averages out
     at = sr.Sampler(model, lr)
-    shift = at.fields[0].step // 2  # moves every border to where none was
+    shift = at.field.step // 2  # moves every border to where none was
     beside = sr.Sampler(model, lr[:, shift:].copy())
     borders = np.array([b for b in tile_borders(at) if 128 <= b <= 320])
     assert len(borders) >= 3
@@ -152,7 +70,9 @@ def test_no_seam_in_the_shipped_models_answers(shipped, photographs, name):
     ratio = step(answers[0], borders) / step(answers[1], borders - shift * s)
     assert 0.98 < ratio < 1.02
     for seed in range(2):
-        noises = [view(seed, 1.0, as_float=True) - answer for view, answer in zip((at, beside), answers, strict=True)]
+        noises = [
+            sampler(seed, 1.0, as_float=True) - answer for sampler, answer in zip((at, beside), answers, strict=True)
+        ]
         if np.abs(noises[0]).max() > 1e-4:  # silent latents have no seam either
             assert 0.75 < step(noises[0], borders) / step(noises[1], borders - shift * s) < 1.3
 
@@ -214,34 +134,27 @@ def test_any_number_of_threads(scene):
         torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("cache", [True, False])
 @pytest.mark.parametrize("block", [64, 100])
-def test_any_cut_into_blocks(scene, monkeypatch, block):
+def test_any_cut_into_blocks(scene, block, cache):
     model, lr, wanted = scene
-    monkeypatch.setattr(sr, "BLOCK", block)
-    assert len(list(sr._blocks((0, 0, *lr.shape[:2]), 4))) > 1
-    assert levels(sr.super_resolve(lr, model, temperature=1, seed=3), wanted) <= 1
-    assert levels(sr.Sampler(model, lr)(3, 1), wanted) <= 1
+    assert levels(sr.Sampler(model, lr, cache=cache, block=block)(3, 1), wanted) <= 1
 
 
-def test_block_borders_do_not_show(shipped, photographs, monkeypatch):
+def test_block_borders_do_not_show(shipped, photographs):
     """Without the halo the columns beside a border would differ from the uncut answer."""
     model, scale = shipped(NAMES[0]), 4
     lr = sr.downscale(photographs["astronaut"][:128, :384], scale)
-    whole = sr.super_resolve(lr, model, as_float=True)
-    monkeypatch.setattr(sr, "BLOCK", 128)
-    cut = sr.super_resolve(lr, model, as_float=True)
+    whole, cut = (sr.Sampler(model, lr, cache=False, block=n)(0, 0, as_float=True) for n in (1024, 128))
+    assert not np.array_equal(cut, whole)
     assert np.abs(cut - whole).max() < 0.5 / 255
     assert step_at_borders(cut, [128, 256], scale) < 1.02 * step_at_borders(whole, [128, 256], scale)
 
 
 @pytest.mark.parametrize("cache", [True, False])
-@pytest.mark.parametrize("self_ensemble", [False, True])
-def test_sampler_equals_super_resolve(scene, cache, self_ensemble):
+def test_sampler_equals_super_resolve(scene, cache):
     model, lr, wanted = scene
-    if self_ensemble:  # 8 times the work: a smaller picture
-        lr = lr[:20, :25]
-        wanted = sr.super_resolve(lr, model, temperature=1, seed=3, self_ensemble=True)
-    sampler = sr.Sampler(model, lr, cache=cache, self_ensemble=self_ensemble)
+    sampler = sr.Sampler(model, lr, cache=cache)
     assert levels(sampler(3, 1.0), wanted) <= 1
     sampler(4, 0.5)
     assert levels(sampler(3, 1.0, region=(0, 0, *lr.shape[:2])), wanted) <= 1, "nothing stays of another call"
@@ -294,7 +207,7 @@ def test_draft_is_near_the_answer(shipped, crops, name):
 def test_seed_temperature_and_eps(random_model):
     model, lr = random_model(8), picture(20, 30)
     sampler = sr.Sampler(model, lr, consistency=False)
-    draw = lambda *a, **k: sampler(*a, as_float=True, **k)  # noqa: E731
+    draw = partial(sampler, as_float=True)
     assert np.array_equal(draw(1, 5), draw(1, 5))
     assert not np.array_equal(draw(1, 5), draw(2, 5))
     assert not np.array_equal(draw(1, 5), draw(1, 6))
@@ -316,12 +229,31 @@ def test_one_tile_is_the_network(random_model):
     assert len(eps) == 1
     up = sr.to_tensor(sr.enlarge(lr, 4))
     with torch.inference_mode():
-        g = sampler.fields[0].g
+        g = sampler.field.g
         wanted = model(up, 3 * 0.1 * g * eps)[0].permute(1, 2, 0).numpy()
     np.testing.assert_allclose(sampler(2, 3.0, as_float=True), wanted, atol=1e-4)
     torch.testing.assert_close(g.square().mean(), torch.tensor(1.0), rtol=1e-3, atol=0)
 
 
+@pytest.mark.parametrize("scale", sr.SCALES)
+def test_self_ensemble_is_the_mean_of_eight_turned_answers(random_model, scale):
+    """Each with the next noise of one generator; back-projection comes last, onto the image as it is."""
+    model, lr = random_model(scale), picture(11, 14)
+    generator, total = torch.Generator().manual_seed(5), 0
+    for k in range(8):
+        turned = sr.turn(torch.from_numpy(lr).permute(2, 0, 1)[None], k)[0].permute(1, 2, 0).numpy()
+        sampler = sr.Sampler(model, turned, consistency=False)
+        answer = sampler(temperature=2.0, eps=sr.noise(generator, sampler.tiles), as_float=True)
+        total = total + sr.unturn(torch.from_numpy(answer).permute(2, 0, 1)[None], k)
+    for consistency in (False, True):
+        wanted = sr.consistent(total / 8, sr.to_tensor(lr), scale) if consistency else total / 8
+        got = sr.super_resolve(
+            lr, model, temperature=2.0, seed=5, self_ensemble=True, consistency=consistency, as_float=True
+        )
+        np.testing.assert_allclose(got, wanted[0].permute(1, 2, 0).numpy(), atol=1e-4)
+
+
+@pytest.mark.slow
 def test_self_ensemble_is_equivariant(scene):
     model, lr, _ = scene
     lr = lr[:25, :35]
@@ -333,15 +265,13 @@ def test_self_ensemble_is_equivariant(scene):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("tiling", ["whole", "release"])
-def test_consistency(shipped, crops, name, tiling):
+@pytest.mark.parametrize("enlarge", WAYS)
+def test_consistency(shipped, crops, name, enlarge):
     model = shipped(name)
     lr = sr.downscale(crops["astronaut"], model.scale)[: 160 // model.scale, : 192 // model.scale]
     for temperature in (0.0, 1.0):
-        off, on = (
-            sr.super_resolve(lr, model, temperature=temperature, tiling=tiling, consistency=c) for c in (False, True)
-        )
-        assert sr.lr_psnr(on, lr, model.scale) > max(45, sr.lr_psnr(off, lr, model.scale))
+        off, on = (enlarge(lr, model, temperature=temperature, consistency=c) for c in (False, True))
+        assert metrics.lr_psnr(on, lr, model.scale) > max(45, metrics.lr_psnr(off, lr, model.scale))
 
 
 # --- sizes and kinds of image ----------------------------------------------------------------------------------
@@ -359,32 +289,40 @@ def test_any_size(shipped, scale, size):
     noisy = RNG.integers(0, 256, (*size, 3), dtype=np.uint8)
     assert levels(sr.Sampler(model, noisy)(1, 0.5), sr.super_resolve(noisy, model, temperature=0.5, seed=1)) <= 1
     if max(size) < 40:
-        assert sr.super_resolve(lr, model, tiling="release").shape == out.shape
+        assert release.super_resolve(lr, model).shape == out.shape
 
 
-@pytest.mark.parametrize("tiling", ["whole", "release"])
-def test_grey_stays_grey(scene, tiling):
+@pytest.mark.parametrize("enlarge", WAYS)
+def test_grey_stays_grey(scene, enlarge):
     model, lr, _ = scene
     grey = lr[:20, :20, 0].copy()
-    out = sr.super_resolve(grey, model, tiling=tiling)
+    out = enlarge(grey, model)
     assert out.shape == (80, 80)
-    rgb = sr.super_resolve(np.repeat(grey[..., None], 3, 2), model, tiling=tiling, as_float=True)
+    rgb = enlarge(np.repeat(grey[..., None], 3, 2), model, as_float=True)
     luma = np.rint((rgb @ [0.299, 0.587, 0.114]).clip(0, 1) * 255).astype(np.uint8)
     assert levels(out, luma) <= 1
 
 
-@pytest.mark.parametrize("tiling", ["whole", "release"])
-def test_alpha_is_enlarged_apart(scene, tiling, monkeypatch):
+@pytest.mark.parametrize("enlarge", WAYS)
+def test_alpha_is_enlarged_apart(scene, enlarge):
     model, lr, _ = scene
     lr = lr[:20, :24]
     alpha = RNG.integers(0, 256, lr.shape[:2], dtype=np.uint8)
-    monkeypatch.setattr(sr, "BLOCK", 48)
-    out = sr.super_resolve(np.dstack([lr, alpha]), model, tiling=tiling)
-    assert levels(out[..., :3].copy(), sr.super_resolve(lr, model, tiling=tiling)) <= 1, "alpha leaves colours alone"
+    out = enlarge(np.dstack([lr, alpha]), model)
+    assert levels(out[..., :3].copy(), enlarge(lr, model)) <= 1, "alpha leaves colours alone"
     wanted = np.rint(sr.enlarge(alpha / 255, 4).clip(0, 1) * 255).astype(np.uint8)
     assert levels(out[..., 3].copy(), wanted) <= 1
-    part = sr.Sampler(model, np.dstack([lr, alpha]))(0, 0, region=(3, 5, 9, 11))
-    assert levels(part, sr.super_resolve(np.dstack([lr, alpha]), model)[12:48, 20:64]) <= 1
+
+
+def test_a_sampler_takes_colours_alone(scene):
+    model, lr, _ = scene
+    lr = lr[:20, :24]
+    wanted = sr.super_resolve(lr, model)[12:48, 20:64]
+    alpha = RNG.integers(0, 256, lr.shape[:2], dtype=np.uint8)
+    assert levels(sr.Sampler(model, np.dstack([lr, alpha]))(0, 0, region=(3, 5, 9, 11)), wanted) <= 1
+    grey = lr[..., 0].copy()
+    three = sr.super_resolve(sr.as_rgb(grey), model)
+    assert levels(sr.Sampler(model, grey)(0, 0), three) <= 1
 
 
 def test_sixteen_bit_and_float(scene):
@@ -409,17 +347,19 @@ def test_as_float_is_neither_clipped_nor_rounded(scene):
     assert levels(np.rint(fine.clip(0, 1) * 255).astype(np.uint8), sr.super_resolve(lr, model)) == 0
 
 
-@pytest.mark.parametrize("tiling", ["whole", "release"])
-def test_out_may_lie_on_disk(scene, tmp_path, tiling):
-    model, lr, _ = scene
-    lr = lr[:20, :20]
-    disk = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", np.uint8, (80, 80, 3))
-    answer = sr.super_resolve(lr, model, out=disk, tiling=tiling)
+@pytest.mark.parametrize("channels", [(3,), (), (4,)], ids=["RGB", "grey", "alpha"])
+@pytest.mark.parametrize("self_ensemble", [False, True])
+def test_out_may_lie_on_disk(random_model, tmp_path, channels, self_ensemble):
+    model, lr = random_model(4), RNG.integers(0, 256, (9, 12, *channels), dtype=np.uint8)
+    shape = (36, 48, *channels)
+    disk = np.lib.format.open_memmap(tmp_path / "out.npy", "w+", np.uint8, shape)
+    answer = sr.super_resolve(lr, model, out=disk, self_ensemble=self_ensemble)
     assert answer is disk
     disk.flush()
-    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), sr.super_resolve(lr, model, tiling=tiling))
-    window = np.zeros((90, 90, 3), np.uint8)[5:85, 5:85]
-    np.testing.assert_array_equal(sr.super_resolve(lr, model, out=window, tiling=tiling), disk)
+    wanted = sr.super_resolve(lr, model, self_ensemble=self_ensemble)
+    np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), wanted)
+    window = np.zeros((50, 60, *channels), np.uint8)[5:41, 5:53]
+    np.testing.assert_array_equal(sr.super_resolve(lr, model, out=window, self_ensemble=self_ensemble), wanted)
 
 
 def test_the_input_is_left_alone(scene):
@@ -432,13 +372,14 @@ def test_the_input_is_left_alone(scene):
     assert levels(flipped, sr.super_resolve(lr[::-1, ::-1].copy(), model)) == 0
 
 
-def test_progress_shows_a_bar(scene, capsys):
-    model, lr, _ = scene
-    for tiling in ("whole", "release"):
-        sr.super_resolve(lr[:8, :8], model, tiling=tiling)
-        assert capsys.readouterr().err == ""
-        sr.super_resolve(lr[:8, :8], model, tiling=tiling, progress=True)
-        assert "100%" in capsys.readouterr().err
+@pytest.mark.parametrize("enlarge", WAYS)
+@pytest.mark.parametrize("self_ensemble", [False, True])
+def test_progress_shows_a_bar(random_model, capsys, enlarge, self_ensemble):
+    lr, options = picture(8, 8), {"self_ensemble": self_ensemble}
+    enlarge(lr, random_model(4), **options)
+    assert capsys.readouterr().err == ""
+    enlarge(lr, random_model(4), progress=True, **options)
+    assert "100%" in capsys.readouterr().err
 
 
 # --- clear errors ------------------------------------------------------------------------------------------------
@@ -446,7 +387,7 @@ def test_progress_shows_a_bar(scene, capsys):
 GOOD = np.full((4, 6, 3), 128, np.uint8)
 
 
-@pytest.mark.parametrize("tiling", ["whole", "release"])
+@pytest.mark.parametrize("enlarge", WAYS)
 @pytest.mark.parametrize(
     ("lr", "error", "message"),
     [
@@ -462,19 +403,19 @@ GOOD = np.full((4, 6, 3), 128, np.uint8)
         (GOOD.astype(np.float32), ValueError, r"lr is float and reaches 128: float images are read as \[0, 1\]"),
     ],
 )
-def test_bad_images(random_model, tiling, lr, error, message):
+def test_bad_images(random_model, enlarge, lr, error, message):
     with pytest.raises(error, match=message):
-        sr.super_resolve(lr, random_model(4), tiling=tiling)
+        enlarge(lr, random_model(4))
 
 
-@pytest.mark.parametrize("tiling", ["whole", "release"])
+@pytest.mark.parametrize("enlarge", WAYS)
 @pytest.mark.parametrize("temperature", [-0.1, float("nan"), float("inf")])
-def test_bad_temperature(random_model, tiling, temperature):
+def test_bad_temperature(random_model, enlarge, temperature):
     with pytest.raises(ValueError, match="temperature must be a finite number of at least 0, not"):
-        sr.super_resolve(GOOD, random_model(4), temperature=temperature, tiling=tiling)
+        enlarge(GOOD, random_model(4), temperature=temperature)
 
 
-@pytest.mark.parametrize("tiling", ["whole", "release"])
+@pytest.mark.parametrize("self_ensemble", [False, True])
 @pytest.mark.parametrize(
     ("out", "error", "message"),
     [
@@ -484,14 +425,12 @@ def test_bad_temperature(random_model, tiling, temperature):
         ([0], TypeError, "out must be a NumPy array, not list"),
     ],
 )
-def test_bad_out(random_model, tiling, out, error, message):
+def test_bad_out(random_model, self_ensemble, out, error, message):
     with pytest.raises(error, match=message):
-        sr.super_resolve(GOOD, random_model(4), out=out, tiling=tiling)
+        sr.super_resolve(GOOD, random_model(4), out=out, self_ensemble=self_ensemble)
 
 
 def test_bad_options(random_model):
-    with pytest.raises(ValueError, match=r"tiling must be .* not 'tiles'"):
-        sr.super_resolve(GOOD, random_model(4), tiling="tiles")
     sampler = sr.Sampler(random_model(4), GOOD)
     for region in ((-1, 0, 2, 2), (0, 0, 5, 2), (0, 5, 1, 2), (0, 0, 0, 2), (4, 0, 1, 1), (0, 0, 2)):
         with pytest.raises(ValueError, match=r"region .* is not inside the 4x6 LR image"):

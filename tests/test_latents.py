@@ -8,6 +8,7 @@ import torch
 from helpers import patches
 from training.latents import contrast_detectors, shape_generator, signs, start_latents, uncertainty
 from training.validation import correlation_between
+from training.weights import save_model
 
 import srvae_core as sr
 
@@ -72,7 +73,7 @@ def test_the_shape_outlives_compact_storage(scale, photograph_folder, tmp_path):
     source = patches(photograph_folder, scale, batch=25, seed=1)
     net = sr.SRVAE(scale, grid_generator=True)
     shape_generator(net, [source(step)[:2] for step in range(4)])
-    sr.save_model(net, tmp_path / "m.safetensors")
+    save_model(net, tmp_path / "m.safetensors")
     loaded = sr.load_model(tmp_path / "m.safetensors")
     up = source.like(seed=2)(0).up
     before, after = (m.generator(up).detach() for m in (net, loaded))
@@ -80,6 +81,7 @@ def test_the_shape_outlives_compact_storage(scale, photograph_folder, tmp_path):
     assert abs(correlation_between(after.abs()) - correlation_between(before.abs())) < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 37), (33, 47), (2, 70)])
 def test_shaped_noise_leaves_flat_pictures_nearly_flat(size, photograph_folder, shipped):
     """The shipped 8x-D, whose own noise makes spots of 48 grey levels there, with its generator shaped and no more."""
@@ -101,8 +103,8 @@ def test_generator_reads_lr_samples_through_the_enlargement(photograph_folder):
     shape_generator(net, [source(0)[:2]])
     batch = source.like(candidates=1)(1)
     lr = batch.context
-    found = net.generator1(sr.grid_matrix(4).float() @ lr @ sr.grid_matrix(4).float().T).detach()
-    torch.testing.assert_close(found, (contrast_detectors(4).flatten(1) @ lr.flatten(1).T).T, rtol=0, atol=1e-3)
+    outputs = net.generator1(sr.grid_matrix(4).float() @ lr @ sr.grid_matrix(4).float().T).detach()
+    torch.testing.assert_close(outputs, (contrast_detectors(4).flatten(1) @ lr.flatten(1).T).T, rtol=0, atol=1e-3)
 
 
 def test_the_releases_layout_is_refused():

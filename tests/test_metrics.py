@@ -1,7 +1,9 @@
-"""PSNR, SSIM, LR-PSNR and diversity against computations written another way."""
+"""PSNR, SSIM, LR-PSNR, diversity and spread against computations written another way."""
 
 import math
+from functools import partial
 
+import metrics
 import numpy as np
 import pytest
 import scipy.signal
@@ -29,7 +31,7 @@ def gaussian_ssim(x: np.ndarray, y: np.ndarray) -> float:
     """SSIM as its authors' script has it: 11x11 Gaussian, only whole windows."""
     g = np.exp(-(np.arange(-5, 6) ** 2) / (2 * 1.5**2))
     window = np.outer(g, g) / g.sum() ** 2
-    mean = lambda a: scipy.signal.convolve2d(a, window, mode="valid")  # noqa: E731
+    mean = partial(scipy.signal.convolve2d, in2=window, mode="valid")
     mx, my = mean(x), mean(y)
     vx, vy, cov = mean(x * x) - mx**2, mean(y * y) - my**2, mean(x * y) - mx * my
     c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
@@ -41,61 +43,81 @@ def test_psnr_and_ssim_on_y(pair, border):
     a, b = pair
     x, y = (luma(i)[border : 256 - border, border : 256 - border] for i in (a, b))
     wanted = skimage.metrics.peak_signal_noise_ratio(y, x, data_range=255)
-    assert sr.psnr_y(a, b, border) == pytest.approx(wanted, abs=1e-9)
-    assert sr.ssim_y(a, b, border) == pytest.approx(gaussian_ssim(x, y), abs=1e-9)
+    assert metrics.psnr_y(a, b, border) == pytest.approx(wanted, abs=1e-9)
+    assert metrics.ssim_y(a, b, border) == pytest.approx(gaussian_ssim(x, y), abs=1e-9)
 
 
 def test_known_values():
     grey = np.full((16, 16, 3), 100, np.uint8)
-    assert sr.psnr_y(grey + 10, grey, 0) == pytest.approx(20 * math.log10(255 / 10))
+    assert metrics.psnr_y(grey + 10, grey, 0, grey_levels=True) == pytest.approx(20 * math.log10(255 / 10))
+    assert metrics.psnr_y(grey + 10, grey, 0) == pytest.approx(20 * math.log10(255 / (10 * 219 / 255)), abs=1e-4)
     coloured = grey + np.array([0, 1, 0], np.uint8)
     wanted = 20 * math.log10(255 / (10 * (65.481 + 128.553 + 24.966) / 255))
-    assert sr.psnr_y(coloured + 10, coloured, 0) == pytest.approx(wanted)
-    assert sr.psnr_y(grey, grey, 0) == math.inf
-    assert sr.ssim_y(grey, grey, 2) == pytest.approx(1)
+    assert metrics.psnr_y(coloured + 10, coloured, 0) == pytest.approx(wanted)
+    assert metrics.psnr_y(grey, grey, 0) == math.inf
+    assert metrics.ssim_y(grey, grey, 2) == pytest.approx(1)
 
 
 def test_float_is_neither_clipped_nor_rounded(pair):
     a, b = pair
-    assert sr.psnr_y(a / 255, b, 4) == pytest.approx(sr.psnr_y(a, b, 4), abs=1e-9)
-    assert sr.ssim_y(a / 255, b / 255, 4) == pytest.approx(sr.ssim_y(a, b, 4), abs=1e-9)
-    assert sr.psnr_y(a.astype(np.uint16) * 257, b, 4) == pytest.approx(sr.psnr_y(a, b, 4), abs=1e-9)
+    assert metrics.psnr_y(a / 255, b, 4) == pytest.approx(metrics.psnr_y(a, b, 4), abs=1e-9)
+    assert metrics.ssim_y(a / 255, b / 255, 4) == pytest.approx(metrics.ssim_y(a, b, 4), abs=1e-9)
+    assert metrics.psnr_y(a.astype(np.uint16) * 257, b, 4) == pytest.approx(metrics.psnr_y(a, b, 4), abs=1e-9)
     beyond = a / 255 * 1.4 - 0.2  # reaches below 0 and above 1
     error = np.mean((luma(beyond * 255) - luma(b)) ** 2)
-    assert sr.psnr_y(beyond, b, 0) == pytest.approx(10 * math.log10(255**2 / error), abs=1e-9)
-    assert sr.psnr_y(beyond, b, 0) != pytest.approx(sr.psnr_y(beyond.clip(0, 1), b, 0), abs=1e-3)
+    assert metrics.psnr_y(beyond, b, 0) == pytest.approx(10 * math.log10(255**2 / error), abs=1e-9)
+    assert metrics.psnr_y(beyond, b, 0) != pytest.approx(metrics.psnr_y(beyond.clip(0, 1), b, 0), abs=1e-3)
 
 
-def test_grey_references_use_channel_0(pair):
-    """As the release does: where the reference has R == G everywhere, 0 to 255 and not 16 to 235."""
+def test_grey_images_are_converted_like_any_others(pair):
+    """Levels of Y are 219 apart where grey levels are 255: a grey image's PSNR is 1.3 dB higher on Y."""
+    a, b = (i[..., 0] for i in pair)
+    x, y = (luma(np.repeat(i[..., None], 3, 2)) for i in (a, b))
+    wanted = skimage.metrics.peak_signal_noise_ratio(y, x, data_range=255)
+    assert metrics.psnr_y(a, b, 0) == pytest.approx(wanted, abs=1e-9)
+    assert metrics.ssim_y(a, b, 0) == pytest.approx(gaussian_ssim(x, y), abs=1e-9)
+    assert metrics.psnr_y(a, b, 0) - metrics.psnr_y(a, b, 0, grey_levels=True) == pytest.approx(
+        20 * math.log10(255 / 219), abs=1e-6
+    )
+
+
+def test_fidelity_is_the_one_psnr(pair):
+    a, b = pair
+    assert metrics.fidelity(a, b, 4) == {"psnr": metrics.psnr_y(a, b, 4), "ssim": metrics.ssim_y(a, b, 4)}
+
+
+def test_the_releases_rule_for_grey_references(pair):
+    """Where the reference has R == G everywhere, channel 0 of both: 0 to 255 and not 16 to 235."""
+    psnr, ssim = (partial(f, grey_levels=True) for f in (metrics.psnr_y, metrics.ssim_y))
     a, b = (i[..., 0] for i in pair)
     wanted = skimage.metrics.peak_signal_noise_ratio(b, a, data_range=255)
     three = [np.repeat(i[..., None], 3, 2) for i in (a, b)]
-    assert sr.psnr_y(a, b, 0) == pytest.approx(wanted, abs=1e-9)
-    assert sr.psnr_y(*three, 0) == pytest.approx(wanted, abs=1e-9)
-    assert sr.ssim_y(*three, 0) == pytest.approx(gaussian_ssim(a.astype(float), b.astype(float)), abs=1e-9)
+    assert psnr(a, b, 0) == pytest.approx(wanted, abs=1e-9)
+    assert psnr(*three, 0) == pytest.approx(wanted, abs=1e-9)
+    assert ssim(*three, 0) == pytest.approx(gaussian_ssim(a.astype(float), b.astype(float)), abs=1e-9)
     tinted = three[0].copy()
     tinted[..., 1:] = 0  # the answer's other channels do not count then
-    assert sr.psnr_y(tinted, three[1], 0) == pytest.approx(wanted, abs=1e-9)
+    assert psnr(tinted, three[1], 0) == pytest.approx(wanted, abs=1e-9)
     one_pixel = three[1].copy()
     one_pixel[128, 128, 1] ^= 1  # no longer grey
-    assert sr.psnr_y(three[0], one_pixel, 0) > wanted + 1
+    assert psnr(three[0], one_pixel, 0) > wanted + 1
+    assert psnr(*pair, 4) == metrics.psnr_y(*pair, 4), "of colour images the rule says nothing"
 
 
 def test_alpha_is_left_out(pair):
     a, b = pair
     four = np.dstack([a, RNG.integers(0, 256, a.shape[:2], dtype=np.uint8)])
-    assert sr.psnr_y(four, b, 4) == sr.psnr_y(a, b, 4)
+    assert metrics.psnr_y(four, b, 4) == metrics.psnr_y(a, b, 4)
 
 
 def test_only_the_border_is_left_out(pair):
     a, b = (i.copy() for i in pair)
-    before = sr.psnr_y(a, b, 4), sr.ssim_y(a, b, 4)
+    before = metrics.psnr_y(a, b, 4), metrics.ssim_y(a, b, 4)
     for edge in (np.s_[:4], np.s_[-4:], np.s_[:, :4], np.s_[:, -4:]):
         a[edge] = 0
-    assert (sr.psnr_y(a, b, 4), sr.ssim_y(a, b, 4)) == before
+    assert (metrics.psnr_y(a, b, 4), metrics.ssim_y(a, b, 4)) == before
     a[4, 4] = 0
-    assert sr.psnr_y(a, b, 4) < before[0]
+    assert metrics.psnr_y(a, b, 4) < before[0]
 
 
 def test_lr_psnr(pair):
@@ -103,11 +125,11 @@ def test_lr_psnr(pair):
     lr = sr.downscale(b, 4)
     down = sr.downscale(a / 255, 4)
     wanted = skimage.metrics.peak_signal_noise_ratio(lr / 255, down, data_range=1)
-    assert sr.lr_psnr(a, lr, 4) == pytest.approx(wanted, abs=1e-3)  # single precision inside
-    assert sr.lr_psnr(b, lr, 4) > 55, "an 8-bit LR image is within rounding of the original's"
+    assert metrics.lr_psnr(a, lr, 4) == pytest.approx(wanted, abs=1e-3)  # single precision inside
+    assert metrics.lr_psnr(b, lr, 4) > 55, "an 8-bit LR image is within rounding of the original's"
     flat = np.full((32, 32, 3), 128, np.uint8)
-    assert sr.lr_psnr(flat, flat[:8, :8] - 1, 4) == pytest.approx(20 * math.log10(255), abs=1e-3)
-    assert sr.lr_psnr(np.zeros((32, 32), np.uint8), np.zeros((8, 8), np.uint8), 4) == math.inf
+    assert metrics.lr_psnr(flat, flat[:8, :8] - 1, 4) == pytest.approx(20 * math.log10(255), abs=1e-3)
+    assert metrics.lr_psnr(np.zeros((32, 32), np.uint8), np.zeros((8, 8), np.uint8), 4) == math.inf
 
 
 def naive_diversity(samples: list[np.ndarray], hr: np.ndarray) -> float:
@@ -129,30 +151,30 @@ def test_diversity_against_loops(crops):
     hr = crops["astronaut"][:40, :56]
     samples = [hr + RNG.normal(0, 1 + 9 * RNG.random((40, 1, 1)), hr.shape) for _ in range(3)]
     samples = [s.clip(0, 255).astype(np.uint8) for s in samples]
-    assert sr.diversity(samples, hr) == pytest.approx(naive_diversity(samples, hr), rel=1e-9)
-    assert 0 < sr.diversity(samples, hr) < 100
+    assert metrics.diversity(samples, hr) == pytest.approx(naive_diversity(samples, hr), rel=1e-9)
+    assert 0 < metrics.diversity(samples, hr) < 100
     as_float = [s / 255 for s in samples]
-    assert sr.diversity(as_float, hr) == pytest.approx(sr.diversity(samples, hr), rel=1e-9)
+    assert metrics.diversity(as_float, hr) == pytest.approx(metrics.diversity(samples, hr), rel=1e-9)
 
 
 def test_diversity_at_its_extremes():
     hr = np.full((64, 96, 3), 100, np.uint8)
-    assert sr.diversity([hr + 5, hr + 5, hr + 5], hr) == pytest.approx(0), "no two differ"
-    assert sr.diversity([hr + 5, hr + 20], hr) == pytest.approx(0), "one is better everywhere"
-    assert sr.diversity([hr, hr + 20], hr) == 0.0, "one is right everywhere"
+    assert metrics.diversity([hr + 5, hr + 5, hr + 5], hr) == pytest.approx(0), "no two differ"
+    assert metrics.diversity([hr + 5, hr + 20], hr) == pytest.approx(0), "one is better everywhere"
+    assert metrics.diversity([hr, hr + 20], hr) == 0.0, "one is right everywhere"
     left, right = hr.copy(), hr.copy()
     left[:, :48] += 30
     right[:, 48:] += 30
-    assert 80 < sr.diversity([left, right], hr) < 100, "each is right in one half, up to the box at their border"
+    assert 80 < metrics.diversity([left, right], hr) < 100, "each is right in one half, up to the box at their border"
     dots = [hr.copy() for _ in range(2)]
     dots[0][8::32, 8::32] += 50
     dots[1][24::32, 24::32] += 50  # far enough apart for their boxes not to meet
-    assert sr.diversity(dots, hr) == pytest.approx(100)
+    assert metrics.diversity(dots, hr) == pytest.approx(100)
 
 
 def test_clear_errors(pair):
     a, b = pair
-    for metric in (sr.psnr_y, sr.ssim_y):
+    for metric in (metrics.psnr_y, metrics.ssim_y):
         with pytest.raises(ValueError, match="differ in size"):
             metric(a[:-1], b, 0)
         for border in (-1, 128, 200):
@@ -163,12 +185,24 @@ def test_clear_errors(pair):
         with pytest.raises(ValueError, match="the second image has NaN"):
             metric(a, b * np.nan, 0)
     with pytest.raises(ValueError, match="SSIM needs 11x11 pixels, 10x256 are left"):
-        sr.ssim_y(a[:10], b[:10], 0)
+        metrics.ssim_y(a[:10], b[:10], 0)
     with pytest.raises(ValueError, match=r"out \(256, 256, 3\) is not 8 times lr \(64, 64, 3\)"):
-        sr.lr_psnr(a, b[:64, :64], 8)
+        metrics.lr_psnr(a, b[:64, :64], 8)
     with pytest.raises(ValueError, match="at least two samples, not 1"):
-        sr.diversity([a], b)
+        metrics.diversity([a], b)
     with pytest.raises(ValueError, match="sample"):
-        sr.diversity([a, a[:-1]], b)
+        metrics.diversity([a, a[:-1]], b)
     with pytest.raises(ValueError, match="sample"):
-        sr.diversity([a[:1, :1], a[:1, :1]], b)
+        metrics.diversity([a[:1, :1], a[:1, :1]], b)
+
+
+def test_spread_is_the_standard_deviation():
+    samples = np.random.default_rng(0).integers(0, 256, (7, 5, 6, 3), np.uint8)
+    spread = metrics.Spread()
+    spread.add(samples[0])
+    with pytest.raises(ValueError, match="two samples"):
+        _ = spread.deviation
+    for sample in samples[1:]:
+        spread.add(sample)
+    assert spread.count == 7
+    assert np.allclose(spread.deviation, samples.astype(float).std(0).mean(2))

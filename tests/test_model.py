@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from training.weights import on_grid
 
 import srvae_core as sr
 
@@ -160,6 +161,7 @@ def test_generator_is_normalised(random_model):
     assert not constant.generator(up).any(), "a constant vector becomes 0, not NaN"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scale", [4, 8])
 def test_posterior_form(scale):
     """Concatenate LR and HR features, ReLU, at 4x max-pool; ip3's first half is mu, its second logsd."""
@@ -195,7 +197,7 @@ def test_generator_on_the_lr_grid_is_the_full_layer(scale):
     grid = sr.GridLinear(scale, 512)
     assert grid.weight.shape == (512, {4: 3888, 8: 1200}[scale])
     with torch.inference_mode():
-        grid.weight.copy_(grid.compress(full.weight))
+        grid.weight.copy_(on_grid(full.weight, scale))
         grid.bias.copy_(full.bias)
         lr = torch.rand(2, 3, 128 // scale + 12, 128 // scale + 12)
         edge = 6 * scale  # a patch out of the middle of a larger picture
@@ -224,3 +226,17 @@ def test_clear_errors():
     assert not net.has_encoder
     with pytest.raises(RuntimeError, match="without its encoder"):
         net.encode(torch.rand(1, 3, 128, 128), torch.rand(1, 3, 128, 128))
+
+
+@pytest.mark.parametrize("scale", [4, 8])
+def test_units_compute_the_same_with_and_without_gradients(random_model, scale):
+    """Without them PReLUs work in place, which must change neither the answer nor what goes in."""
+    net = random_model(scale)
+    n = 128 // scale
+    inputs = [torch.randn(1, 64, n, n), torch.rand(1, 16 if scale == 8 else 4, n, n), torch.rand(1, 3, 128, 128)]
+    before = [t.clone() for t in inputs]
+    wanted = net.reconstruct(*inputs)
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            torch.testing.assert_close(net.reconstruct(*inputs), wanted, rtol=0, atol=1e-6)
+    assert all(torch.equal(a, b) for a, b in zip(inputs, before, strict=True))

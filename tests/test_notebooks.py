@@ -7,7 +7,12 @@ import pytest
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 EXPECTED = {"SR_VAE_4x", "SR_VAE_8x", "Latent_Sampling", "Paper_Figures", "Training"}
-FOUND = sorted(NOTEBOOKS.glob("*.ipynb"))
+PRESENT = sorted(NOTEBOOKS.glob("*.ipynb"))
+
+
+def stem(path: Path) -> str:
+    """What a notebook is called in the names of tests."""
+    return path.stem
 
 
 def code_cells(path):
@@ -15,19 +20,19 @@ def code_cells(path):
     return [c for c in cells if c["cell_type"] == "code" and "".join(c["source"]).strip()]
 
 
-def test_notebooks_are_found():
-    assert {p.stem for p in FOUND} >= EXPECTED
+def test_all_notebooks_are_there():
+    assert {p.stem for p in PRESENT} >= EXPECTED
 
 
 def test_nbval_collects_them():
     makefile = (NOTEBOOKS.parent / "Makefile").read_text()
     assert "--nbval-lax" in makefile
-    for path in FOUND:
+    for path in PRESENT:
         checked = [c for c in code_cells(path) if "NBVAL_CHECK_OUTPUT" in "".join(c["source"])]
         assert checked, f"{path.name} has no cell whose output is compared"
 
 
-@pytest.mark.parametrize("path", FOUND, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", PRESENT, ids=stem)
 def test_committed_as_run_once_in_order(path):
     cells = code_cells(path)
     assert [c["execution_count"] for c in cells] == list(range(1, len(cells) + 1))
@@ -37,7 +42,7 @@ def test_committed_as_run_once_in_order(path):
     assert kinds & {"display_data", "execute_result"}, "no pictures"
 
 
-@pytest.mark.parametrize("path", FOUND, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", PRESENT, ids=stem)
 def test_light_and_short(path):
     assert path.stat().st_size < 3e6
     assert "widgets" not in json.loads(path.read_text())["metadata"], "widget state was saved"
@@ -46,7 +51,7 @@ def test_light_and_short(path):
     assert max(len("".join(c["source"]).splitlines()) for c in cells) <= 15
 
 
-@pytest.mark.parametrize("path", FOUND, ids=lambda p: p.stem)
+@pytest.mark.parametrize("path", PRESENT, ids=stem)
 def test_begins_with_a_title_and_says_what_it_shows(path):
     first = json.loads(path.read_text())["cells"][0]
     assert first["cell_type"] == "markdown"
@@ -58,7 +63,7 @@ def test_begins_with_a_title_and_says_what_it_shows(path):
 def test_no_function_is_defined_twice():
     """What two notebooks need belongs into a module."""
     seen = {}
-    for path in FOUND:
+    for path in PRESENT:
         for cell in code_cells(path):
             text = "".join(cell["source"])
             for line in text.splitlines():

@@ -5,11 +5,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 from conftest import SHARED
+from helpers import caffemodel, trainer
 from helpers import pictures as as_pictures
-from helpers import trainer
 from safetensors.torch import save_file
 from skimage import data
-from test_caffe import caffemodel
 from torch import nn
 from training.config import Config
 from training.objective import Pictures, kl_divergence
@@ -151,14 +150,15 @@ def test_d_and_p_differ_in_lambda_alone(small_vgg, pictures, tmp_path):
     file = tmp_path / "v.safetensors"
     save_file(kept | {"colour.weight": torch.eye(3)[:, :, None, None], "colour.bias": torch.zeros(3)}, file)
     up, hr = pictures
-    found = {}
+    by_variant = {}
     for variant in "DP":
         run = trainer(tmp_path, variant=variant, vgg=str(file), vgg_weight=None, fixed_vgg=True)
         run.vgg.calibrate(up, hr)
-        found[variant] = terms(run, up, hr)
-    assert found["D"]["answer"] == found["P"]["answer"]
-    assert found["P"]["vgg"] == pytest.approx(10 * found["D"]["vgg"], rel=1e-5)
-    assert found["P"]["vgg"] == pytest.approx(found["P"]["answer"], rel=1e-4)  # SR_res is zero: the bicubic image
+        by_variant[variant] = terms(run, up, hr)
+    d, p = by_variant["D"], by_variant["P"]
+    assert d["answer"] == p["answer"]
+    assert p["vgg"] == pytest.approx(10 * d["vgg"], rel=1e-5)
+    assert p["vgg"] == pytest.approx(p["answer"], rel=1e-4)  # SR_res is zero: the bicubic image
     moving = trainer(tmp_path, variant="P", vgg=str(file), vgg_weight=None)
     moving.vgg.unit = 1.0
     seen = {terms(moving, up, hr, step)["vgg"] for step in range(8)}
@@ -185,7 +185,7 @@ def test_what_a_run_trains_is_named():
 
 
 def test_energy_score_is_least_for_the_true_spread():
-    """Originals ~ N(answer, 0.1^2): samples of that spread must beat silent, timid and loud ones."""
+    """Originals ~ N(answer, 0.1^2): samples of that spread must beat those of none, of less and of more."""
     torch.manual_seed(0)
     distances = Distances()
     answer = torch.full((64, 3, 16, 16), 0.5)
@@ -233,6 +233,7 @@ def test_perceptual_distance_is_that_of_features_of_unit_length(pictures):
     torch.testing.assert_close(whole, total / 3)
 
 
+@pytest.mark.slow
 def test_compiled_objective_is_the_plain_one(pictures, tmp_path):
     """The capture that a GPU's compiler gets has no break in it, and computes the same."""
     up, hr = pictures

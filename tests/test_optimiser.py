@@ -34,7 +34,7 @@ def test_both_iterations_set_singular_values_to_about_one(shape):
     assert torch.linalg.svdvals(on_cpu).sub(1).abs().max() < 0.35
     wide = matrix if shape[-1] > shape[-2] else matrix.mT
     unit = wide / wide.norm(dim=(-2, -1), keepdim=True)
-    on_gpu = Muon._iterate(unit.view(-1, *unit.shape[-2:]).bfloat16()).float().view_as(unit)
+    on_gpu = Muon.iterate(unit.view(-1, *unit.shape[-2:]).bfloat16()).float().view_as(unit)
     expected = on_cpu if shape[-1] > shape[-2] else on_cpu.mT
     assert torch.linalg.svdvals(on_gpu).sub(1).abs().max() < 0.35
     assert (on_gpu - expected).norm() < 2**-4 * expected.norm()  # five steps, each rounded to 8 bits
@@ -72,17 +72,18 @@ def groups(**options):
 
 
 def test_muon_moves_the_kernels_between_features():
-    found = groups(lr=1.0)
-    assert found.keys() == {"Adam", "Muon"}
-    assert {name.split(".")[0] for name in found["Muon"]} >= {"feat1_2", "encoder1", "conv1_SR_s1", "decoder1"}
-    assert not [name for name in found["Muon"] if name.startswith(("feat1_1", "SR_res")) or name.endswith("bias")]
-    assert found["Adam"]["SR_res.weight"]["lr"] == pytest.approx(0.3)
+    by_optimiser = groups(lr=1.0)
+    assert by_optimiser.keys() == {"Adam", "Muon"}
+    muon = by_optimiser["Muon"]
+    assert {name.split(".")[0] for name in muon} >= {"feat1_2", "encoder1", "conv1_SR_s1", "decoder1"}
+    assert not [name for name in muon if name.startswith(("feat1_1", "SR_res")) or name.endswith("bias")]
+    assert by_optimiser["Adam"]["SR_res.weight"]["lr"] == pytest.approx(0.3)
 
 
 def test_the_releases_adam_has_its_decay_and_bias_rates():
-    found = groups(optimiser="adam", lr=1e-4)
-    assert found.keys() == {"Adam"}
-    for name, group in found["Adam"].items():
+    by_optimiser = groups(optimiser="adam", lr=1e-4)
+    assert by_optimiser.keys() == {"Adam"}
+    for name, group in by_optimiser["Adam"].items():
         fc_bias = name.startswith(("ip", "generator")) and name.endswith("bias")
         assert (group["lr"], group["weight_decay"]) == ((2e-4, 0.0) if fc_bias else (1e-4, 1e-4)), name
 

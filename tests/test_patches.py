@@ -82,11 +82,19 @@ def test_processes_share_a_batch(photograph_folder):
 
 def test_a_gpus_stream_chooses_ahead_and_cuts_late(photograph_folder):
     """Windows come from threads, patches from the device: a CPU that is told it is another device does the same."""
-    source = patches(photograph_folder, batch=2, seed=5)
-    expected = [source(step) for step in range(3)]
     prepared = []
-    source.prepare = lambda step: prepared.append(source.windows(step)) or prepared[-1]
-    streamed = list(source.stream(0, 3))
+
+    class ChosenAhead(Patches):
+        """Prepares windows alone, as on a GPU."""
+
+        def prepare(self, step):
+            prepared.append(self.windows(step))
+            return prepared[-1]
+
+    photographs = load_photographs(photograph_folder, 4)
+    source = Patches(photographs, 2, seed=5)
+    expected = [source(step) for step in range(3)]
+    streamed = list(ChosenAhead(photographs, 2, seed=5).stream(0, 3))
     assert all(isinstance(windows, np.ndarray) for windows in prepared)
     assert all(torch.equal(a.up, b.up) for a, b in zip(expected, streamed, strict=True))
 

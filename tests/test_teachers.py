@@ -1,14 +1,15 @@
 """Teachers: networks by their published weights, the run's own self-ensemble, fresh answers and pools."""
 
+import copy
+
+import metrics
 import pytest
 import torch
-import torch.nn.functional as F
 from conftest import SHARED
-from helpers import patches, pictures
+from helpers import VapSRNetwork, patches, pictures
 from safetensors.torch import load_file, save_file
-from torch import nn
 from training.patches import Batch
-from training.teachers import CONTEXT, Networks, SelfEnsemble, Taught, VapSR
+from training.teachers import CONTEXT, Networks, SelfEnsemble, TaughtPatches, VapSR
 
 import srvae_core as sr
 
@@ -16,56 +17,16 @@ TEACHERS = [SHARED / "teacher" / f"vapsr_x{s}.safetensors" for s in (4, 2)]
 published = pytest.mark.skipif(not TEACHERS[0].is_file(), reason="no ../shared/teacher")
 
 
-class Block(nn.Module):
-    """A block of VapSR as modules, from the paper's figure; names are the published files'."""
-
-    def __init__(self):
-        super().__init__()
-        self.proj_1 = nn.Conv2d(48, 64, 1)
-        self.atten_branch = nn.Module()
-        self.atten_branch.pointwise = nn.Conv2d(64, 64, 1)
-        self.atten_branch.depthwise = nn.Conv2d(64, 64, 5, padding=2, groups=64)
-        self.atten_branch.depthwise_dilated = nn.Conv2d(64, 64, 5, padding=6, groups=64, dilation=3)
-        self.proj_2 = nn.Conv2d(64, 48, 1)
-        self.pixel_norm = nn.LayerNorm(48)
-
-    def forward(self, x):
-        h = F.gelu(self.proj_1(x))
-        a = self.atten_branch
-        y = x + self.proj_2(h * a.depthwise_dilated(a.depthwise(a.pointwise(h))))
-        return self.pixel_norm(y.movedim(1, -1)).movedim(-1, 1)
-
-
-class Network(nn.Module):
-    """VapSR as modules."""
-
-    def __init__(self, scale: int, blocks: int):
-        super().__init__()
-        self.conv_first = nn.Conv2d(3, 48, 3, padding=1)
-        self.body = nn.Sequential(*(Block() for _ in range(blocks)))
-        self.conv_body = nn.Conv2d(48, 48, 3, padding=1)
-        act = nn.LeakyReLU(0.1)
-        if scale == 4:
-            rest = [nn.Conv2d(48, 64, 3, padding=1), nn.PixelShuffle(2), act, nn.Conv2d(16, 12, 3, padding=1)]
-        else:
-            rest = [nn.Conv2d(48, 56, 3, padding=1), act, nn.Conv2d(56, 12, 3, padding=1)]
-        self.upsampler = nn.Sequential(*rest, nn.PixelShuffle(2))
-
-    def forward(self, x):
-        first = self.conv_first(x)
-        return self.upsampler(first + self.conv_body(self.body(first)))
-
-
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory):
     """Small random networks, 4x and 2x, and their files."""
     torch.manual_seed(0)
-    folder, found = tmp_path_factory.mktemp("teachers"), {}
+    folder, by_scale = tmp_path_factory.mktemp("teachers"), {}
     for scale in (4, 2):
-        net = Network(scale, blocks=2).eval().requires_grad_(False)
+        net = VapSRNetwork(scale, blocks=2).eval().requires_grad_(False)
         save_file(net.state_dict(), folder / f"x{scale}.safetensors")
-        found[scale] = (net, folder / f"x{scale}.safetensors")
-    return found
+        by_scale[scale] = (net, folder / f"x{scale}.safetensors")
+    return by_scale
 
 
 @pytest.mark.parametrize("scale", [4, 2])
@@ -95,6 +56,7 @@ def test_a_file_of_another_network_is_refused(networks, tmp_path):
         VapSR(tmp_path / "none.safetensors")
 
 
+@pytest.mark.slow
 @published
 @pytest.mark.parametrize(("scale", "least"), [(4, 32.40), (8, 27.10)])
 def test_the_published_networks_reach_what_is_known_of_them(scale, least, benchmark_set):
@@ -106,13 +68,16 @@ def test_the_published_networks_reach_what_is_known_of_them(scale, least, benchm
         y = sr.to_tensor(sr.downscale(hr, scale))
         for net in nets:
             y = net(y.clamp(0, 1))
-        values.append(sr.psnr_y(sr.to_image(y, hr.dtype), hr, scale))
+        values.append(metrics.psnr_y(sr.to_image(y, hr.dtype), hr, scale))
     assert round(sum(values) / 5, 2) >= least
 
 
-def test_self_ensemble_is_that_of_the_weights_it_was_given(random_model, photograph_folder):
-    import copy
+def bicubic_answer(batch: Batch) -> torch.Tensor:
+    """A teacher that knows no better than bicubic interpolation."""
+    return batch.up
 
+
+def test_self_ensemble_is_that_of_the_weights_it_was_given(random_model, photograph_folder):
     net = copy.deepcopy(random_model(4))
     teacher = SelfEnsemble(pictures(net))
     batch = patches(photograph_folder, batch=1)(0)
@@ -133,7 +98,7 @@ def test_self_ensemble_is_that_of_the_weights_it_was_given(random_model, photogr
 def test_fresh_answers_are_mixed_into_every_batch(networks, photograph_folder):
     source = patches(photograph_folder, batch=2, seed=3, margin=CONTEXT[4])
     teacher = Networks([networks[4][1]], 4)
-    taught = Taught(source, teacher, 0.75)
+    taught = TaughtPatches(source, teacher, 0.75)
     for step, batch in enumerate(taught.stream(0, 3)):
         plain = source(step)
         assert torch.equal(batch.up, plain.up)
@@ -144,7 +109,7 @@ def test_a_pool_is_answered_once_and_turns_with_its_answers(photograph_folder, t
     source = patches(photograph_folder, batch=2, seed=3)
     file = tmp_path / "taught.safetensors"
     pool = source.like(batch=6)(0)
-    taught = Taught(source, lambda batch: batch.up, 0.75, 6, file)
+    taught = TaughtPatches(source, bicubic_answer, 0.75, 6, file)
     for up, target in zip(*taught(4)[:2], strict=True):
         same = [
             (sr.turn(a[None], k), sr.turn(b[None], k))
@@ -154,10 +119,10 @@ def test_a_pool_is_answered_once_and_turns_with_its_answers(photograph_folder, t
         ]
         assert same
         assert any(torch.allclose((0.75 * a + 0.25 * b)[0], target, atol=5e-4) for a, b in same)
-    again = Taught(source, None, 0.75, 6, file)  # whoever asked this teacher would fail
+    again = TaughtPatches(source, None, 0.75, 6, file)  # whoever asked this teacher would fail
     assert all(torch.equal(a, b) for a, b in zip(taught(7)[:2], again(7)[:2], strict=True))
     assert not torch.equal(taught(7).up, taught(8).up)
     with pytest.raises(ValueError, match="answers to other patches"):
-        Taught(source, None, 0.75, 5, file)
+        TaughtPatches(source, None, 0.75, 5, file)
     with pytest.raises(ValueError, match="answers to other patches"):
-        Taught(source.like(seed=4), None, 0.75, 6, file)
+        TaughtPatches(source.like(seed=4), None, 0.75, 6, file)

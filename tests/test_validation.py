@@ -1,5 +1,6 @@
 """Figures on held-out patches, against the model's own inference."""
 
+import metrics
 import numpy as np
 import pytest
 import torch
@@ -17,7 +18,7 @@ def held_out(photograph_folder):
 
 def test_figures_are_those_of_the_pictures(random_model, held_out):
     net = random_model(4)
-    found = judge(pictures(net), held_out, {"": 0.0, "_sample": sr.PRIOR_SD}, consistency=False)
+    figures = judge(pictures(net), held_out, {"": 0.0, "_sample": sr.PRIOR_SD}, consistency=False)
     zero = net(held_out.up, torch.zeros(3, 1024))
     samples = []
     for seed in range(6):
@@ -30,15 +31,15 @@ def test_figures_are_those_of_the_pictures(random_model, held_out):
     originals = [image(t) for t in held_out.hr]
 
     def psnr(ys):
-        return np.mean([sr.psnr_y(image(y), o, 4) for y, o in zip(ys, originals, strict=True)])
+        return np.mean([metrics.psnr_y(image(y), o, 4) for y, o in zip(ys, originals, strict=True)])
 
-    assert found["psnr"] == pytest.approx(psnr(zero), abs=2e-3)
-    assert found["psnr_sample"] == pytest.approx(psnr(samples[0]), abs=2e-3)
-    assert found["psnr_bicubic"] == pytest.approx(psnr(held_out.up), abs=2e-3)
-    assert found["spread_sample"] == pytest.approx(float(torch.stack(samples).std(0).mean() * 255), abs=2e-3)
-    each = [sr.diversity([image(s[i]) for s in samples], originals[i]) for i in range(3)]
-    assert found["diversity_sample"] == pytest.approx(np.mean(each), abs=2e-2)
-    assert judge(pictures(net), held_out, {"": 0.0})["psnr"] != found["psnr"], "back-projection is the default"
+    assert figures["psnr"] == pytest.approx(psnr(zero), abs=2e-3)
+    assert figures["psnr_sample"] == pytest.approx(psnr(samples[0]), abs=2e-3)
+    assert figures["psnr_bicubic"] == pytest.approx(psnr(held_out.up), abs=2e-3)
+    assert figures["spread_sample"] == pytest.approx(float(torch.stack(samples).std(0).mean() * 255), abs=2e-3)
+    each = [metrics.diversity([image(s[i]) for s in samples], originals[i]) for i in range(3)]
+    assert figures["diversity_sample"] == pytest.approx(np.mean(each), abs=2e-2)
+    assert judge(pictures(net), held_out, {"": 0.0})["psnr"] != figures["psnr"], "back-projection is the default"
 
 
 def test_sampling_figures_compare_noise_with_and_without_its_shape(random_model, held_out):

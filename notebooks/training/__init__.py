@@ -11,7 +11,8 @@ objective      what each stage minimises
 latents        the start of the latent branch, with a generator that conditions
 optimiser      Muon, and Adam beside it or as the release has it
 schedule       how far a run has come, in steps or in minutes
-files          files that nobody meets half-written, tables
+files          texts written whole, CSV tables
+weights        writing weights files, whole or compact
 checkpoints    a run's folder: weights and state, record, log
 compiling      ways to run a step that fill a GPU
 trainer        one run: its network, a step, its checkpoints

@@ -17,15 +17,15 @@ from torch import Tensor, nn
 
 import srvae_core as sr
 
-from .files import replaced, write_text
+from .files import write_text
 
-CHECKPOINT, RECORD, LOG, CLOCK, TAUGHT = (
-    "checkpoint.safetensors",
-    "config.json",
-    "log.csv",
-    "clock",
-    "taught.safetensors",
-)
+# The files of a run's folder.
+CHECKPOINT = "checkpoint.safetensors"
+RECORD = "config.json"
+LOG = "log.csv"
+CLOCK = "clock"
+TEACHER_ANSWERS = "taught.safetensors"
+
 Optimisers = Iterable[torch.optim.Optimizer]
 
 
@@ -47,18 +47,19 @@ def load_optimisers(
             kinds.setdefault(name, {})[kind] = t
     for optimiser in optimisers:
         state = {}
+        # torch numbers parameters in the order of the groups.
         moved = (p for group in optimiser.param_groups for p in group["params"])
         for number, p in enumerate(moved):
-            # Version 0.1 kept Muon's momentum as matrices.
-            found = kinds.get(names[p], {})
-            state[number] = {k: t.view_as(p) if t.numel() == p.numel() and t.ndim else t for k, t in found.items()}
+            saved = kinds.get(names[p], {})
+            # Version 0.1 kept Muon's momentum as matrices; Adam's step count is a scalar and stays one.
+            state[number] = {k: t.view_as(p) if t.numel() == p.numel() and t.ndim else t for k, t in saved.items()}
         optimiser.load_state_dict({"state": state, "param_groups": optimiser.state_dict()["param_groups"]})
 
 
 def save_checkpoint(run: Path, tensors: Mapping[str, Tensor], progress: Mapping[str, object]) -> None:
     """Write a checkpoint; the one before stays until this one is whole."""
     run.mkdir(parents=True, exist_ok=True)
-    with replaced(run / CHECKPOINT) as part:
+    with sr.written_whole(run / CHECKPOINT) as part:
         kept = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
         save_file(kept, part, {k: str(v) for k, v in progress.items()})
 
@@ -115,17 +116,11 @@ def write_record(run: Path, record: Mapping[str, object]) -> None:
     write_text(run / RECORD, json.dumps(record, indent=1))
 
 
-def read_notes(file: Path) -> dict:
-    """What a weights file says of itself."""
-    with safe_open(file, "pt") as f:
-        return {k: json.loads(v) for k, v in (f.metadata() or {}).items()}
-
-
 def read_history(source: Path) -> list[dict]:
     """The stages that made a run's weights or a weights file; empty where it does not say."""
     if source.is_dir():
         return read_record(source).get("history", [])
-    return read_notes(source).get("history", []) if source.suffix == ".safetensors" else []
+    return sr.read_notes(source).get("history", []) if source.suffix == ".safetensors" else []
 
 
 def starting_weights(source: Path) -> dict[str, Tensor]:

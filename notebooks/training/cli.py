@@ -13,14 +13,14 @@ from typing import Any, get_args, get_type_hints
 import srvae_core as sr
 
 from .config import VARIABLES, Config
-from .export import export, join, reissue
+from .export import export, join, model_name, reissue
 from .files import read_rows, write_rows
 from .loop import SHAPING_BATCH, judge_run, train
 from .packing import write_pack
 from .patches import Patches, held_out_patches
 from .perceptual import VGG, Distances
 from .photographs import load_photographs
-from .recipe import Recipe, cook
+from .recipe import Recipe, run_recipe
 from .speed import benchmark
 from .trainer import NotFiniteError
 from .validation import compare_noise
@@ -52,8 +52,8 @@ def add_config(parser: argparse.ArgumentParser, names: set[str] | None = None) -
         if names is not None and f.name not in names:
             continue
         group = groups.setdefault(f.metadata["group"], parser.add_argument_group(f.metadata["group"]))
-        default = f.default if f.default is not MISSING else None
-        if f.name in VARIABLES:
+        default = f.default if f.default is not MISSING else None  # the recipe's settings have none here
+        if f.name in VARIABLES:  # a variable that is set to nothing counts as not set
             default = os.environ.get(VARIABLES[f.name]) or None
         options: dict[str, Any] = {"default": default, "help": f.metadata["help"]}
         if default not in (None, False, ()):
@@ -65,6 +65,7 @@ def add_config(parser: argparse.ArgumentParser, names: set[str] | None = None) -
         elif f.name in choices:
             options["choices"] = [c for c in choices[f.name] if c is not None]
         else:
+            # "float | None" has the parts float and NoneType, of which the first says how to read the word.
             kinds = [t for t in (get_args(hints[f.name]) or (hints[f.name],)) if t in (int, float, str)]
             options |= {"type": kinds[0], "metavar": kinds[0].__name__.upper()}
         group.add_argument(f"--{f.name.replace('_', '-')}", **options)
@@ -77,16 +78,19 @@ def config_of(options: argparse.Namespace) -> Config:
 
 
 def run(options: argparse.Namespace, started: float) -> None:
+    """Train one stage."""
     train(config_of(options), started=started)
 
 
 def recipe(options: argparse.Namespace, started: float) -> None:
+    """Train a whole scale."""
     names = {f.name for f in fields(Recipe)}
     values = {k: v for k, v in vars(options).items() if k in names}
-    cook(Recipe(**values | {"teacher": tuple(options.teacher)}), started)
+    run_recipe(Recipe(**values | {"teacher": tuple(options.teacher)}), started)
 
 
 def pack(options: argparse.Namespace, started: float) -> None:
+    """Write a pack of photographs."""
     figures = write_pack(
         options.data, options.file, megabytes=options.megabytes, quality=options.quality, lossless=options.lossless
     )
@@ -94,24 +98,29 @@ def pack(options: argparse.Namespace, started: float) -> None:
 
 
 def measure(options: argparse.Namespace, started: float) -> None:
+    """Time training on this machine."""
     benchmark(config_of(options), seconds=options.seconds, compile_modes=options.compile_modes)
 
 
 def ship(options: argparse.Namespace, started: float) -> None:
+    """Write a run's weights file."""
     print(export(options.run, options.name, options.folder, base=options.base))
 
 
 def ship_again(options: argparse.Namespace, started: float) -> None:
+    """Write a weights file again."""
     print(reissue(options.file, options.name, options.folder, base=options.base, temperature=options.temperature))
 
 
 def put_together(options: argparse.Namespace, started: float) -> None:
+    """Join pieces, and say what each file holds."""
     for path in join(options.pieces, options.folder):
         model = sr.load_model(path)
         print(f"{path}: a {model.scale}x model of {sum(p.numel() for p in model.parameters()):,} parameters")
 
 
 def sampling(options: argparse.Namespace, started: float) -> None:
+    """Compare the shapes of the noise."""
     model = sr.load_model(options.model)
     if not model.grid_generator:
         raise ValueError(f"{options.model} holds generator1 in the release's layout: export it compactly first")
@@ -123,85 +132,126 @@ def sampling(options: argparse.Namespace, started: float) -> None:
     for row in rows:
         print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
     if options.table:
-        name = options.name or Path(options.model).stem.removeprefix("SR_VAE_")
+        name = options.name or model_name(Path(options.model))
         write_rows(options.table, [*read_rows(options.table), *({"model": name} | row for row in rows)])
 
 
 def judge(options: argparse.Namespace, started: float) -> None:
+    """Add a run's figures to a table."""
     judge_run(options.run, options.table, options.data)
 
 
+class Commands:
+    """The parser of the whole command line, to which one method after the other adds its commands."""
+
+    def __init__(self) -> None:
+        self.parser = argparse.ArgumentParser(
+            prog="train.py", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        self.commands = self.parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+        self.add_training()
+        self.add_measuring()
+        self.add_weights()
+        self.add_figures()
+
+    def add(self, name: str, function: Command, text: str) -> argparse.ArgumentParser:
+        """A command of a name, which calls a function and explains itself by a text."""
+        command = self.commands.add_parser(name, description=text, allow_abbrev=False)
+        command.set_defaults(function=function)
+        return command
+
+    def add_training(self) -> None:
+        """What makes weights: ``run`` and ``recipe``."""
+        add_config(
+            self.add("run", run, "Train one stage. Given again, the command goes on with a run that was killed.")
+        )
+        command = self.add(
+            "recipe", recipe, "Train a whole scale within given minutes: answer, latents, P, evaluation."
+        )
+        shared = {"data", "scale", "seed", "batch", "teacher", "features", "vgg", "initial", "device", "compile"}
+        add_config(command, shared)
+        command.add_argument("--out", required=True, help="folder for the weights in pieces, the logs and the table")
+        command.add_argument("--work", help="folder of the runs; left out, runs/recipe-4x or -8x")
+        command.add_argument("--minutes", type=float, required=True, help="of wall clock for all of it, start included")
+        command.add_argument(
+            "--original", type=float, default=0.0, help="share of the time for the paper's objective [0]"
+        )
+        command.add_argument("--rehearse", action="store_true", help="tiny batches: shows that all of it works")
+
+    def add_measuring(self) -> None:
+        """What needs no run: ``pack`` and ``benchmark``."""
+        command = self.add("pack", pack, "Put the most detailed part of each photograph of a folder into one file.")
+        command.add_argument("data", help="folder of photographs, with a sources.csv where there is one")
+        command.add_argument("file", help="the pack to write")
+        command.add_argument("--megabytes", type=float, default=40.0, help="its largest size, in 10^6 bytes [40]")
+        command.add_argument("--quality", type=int, default=88, help="JPEG's, 1 to 100 [88]")
+        command.add_argument("--lossless", action="store_true", help="PNG in the place of JPEG")
+
+        command = self.add(
+            "benchmark", measure, "Steps per second and TFLOP/s of each stage, and how fast data is ready."
+        )
+        add_config(command)
+        command.add_argument("--seconds", type=float, default=10.0, help="for each stage [10]")
+        command.add_argument(
+            "--compile-modes", nargs="+", default=None, metavar="MODE", help="off, graph, default, reduce-overhead"
+        )
+
+    def add_weights(self) -> None:
+        """What writes weights files: ``export``, ``reissue`` and ``join``."""
+        command = self.add("export", ship, "Write a run's averaged weights as a compact file and renew the model card.")
+        command.add_argument("run", help="folder of the run")
+        command.add_argument("name", help="such as 4x-D")
+        self.add_destination(command)
+
+        command = self.add(
+            "reissue", ship_again, "Write a weights file again, over another base or with another temperature."
+        )
+        command.add_argument("file", help="the weights file")
+        command.add_argument("name", help="such as 4x-P")
+        command.add_argument("--temperature", type=float, help="at which the model answers; left out, the file's own")
+        self.add_destination(command)
+
+        command = self.add("join", put_together, "Put together weights that came in pieces, and check them.")
+        command.add_argument("pieces", help="folder with pieces.json")
+        command.add_argument("folder", help="where to")
+
+    @staticmethod
+    def add_destination(command: argparse.ArgumentParser) -> None:
+        """The flags that ``export`` and ``reissue`` share."""
+        command.add_argument("--base", default="", metavar="NAME", help="leave out what equals this model")
+        command.add_argument("--folder", type=Path, default=sr.WEIGHTS, help="where to [data/weights]")
+
+    def add_figures(self) -> None:
+        """What adds rows to a table: ``sampling`` and ``judge``."""
+        command = self.add(
+            "sampling", sampling, "Figures of samples by a model's own g(LR), by g = +-1, and by one newly shaped."
+        )
+        command.add_argument("model", help="such as 4x-D, or a weights file")
+        command.add_argument("--table", type=Path, help="CSV file to add the rows to")
+        command.add_argument("--name", help="what the table calls the model")
+        add_config(command, {"data", "features", "vgg", "shaping"})
+
+        command = self.add("judge", judge, "Add a run's figures on held-out patches, at three draws of z, to a table.")
+        command.add_argument("run", help="folder of the run")
+        command.add_argument("table", type=Path, help="the CSV file")
+        command.add_argument("--data", help="photographs; left out, the run's own")
+
+
 def build_parser() -> argparse.ArgumentParser:
-    """All commands with their flags."""
-    parser = argparse.ArgumentParser(
-        prog="train.py", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-
-    def command(name: str, function: Command, text: str) -> argparse.ArgumentParser:
-        part = commands.add_parser(name, description=text, allow_abbrev=False)
-        part.set_defaults(function=function)
-        return part
-
-    add_config(command("run", run, "Train one stage. Given again, the command goes on with a run that was killed."))
-
-    part = command("recipe", recipe, "Train a whole scale within given minutes: answer, latents, P, evaluation.")
-    add_config(part, {"data", "scale", "seed", "batch", "teacher", "features", "vgg", "initial", "device", "compile"})
-    part.add_argument("--out", required=True, help="folder for the weights in pieces, the logs and the table")
-    part.add_argument("--work", help="folder of the runs; left out, runs/recipe-4x or -8x")
-    part.add_argument("--minutes", type=float, required=True, help="of wall clock for all of it, start included")
-    part.add_argument("--original", type=float, default=0.0, help="share of the time for the paper's objective [0]")
-    part.add_argument("--rehearse", action="store_true", help="tiny batches: shows that all of it works")
-    part.set_defaults(minutes=None)
-
-    part = command("pack", pack, "Put the most detailed part of each photograph of a folder into one file.")
-    part.add_argument("data", help="folder of photographs, with a sources.csv where there is one")
-    part.add_argument("file", help="the pack to write")
-    part.add_argument("--megabytes", type=float, default=40.0, help="its largest size, in 10^6 bytes [40]")
-    part.add_argument("--quality", type=int, default=88, help="JPEG's, 1 to 100 [88]")
-    part.add_argument("--lossless", action="store_true", help="PNG in the place of JPEG")
-
-    part = command("benchmark", measure, "Steps per second and TFLOP/s of each stage, and how fast data is ready.")
-    add_config(part)
-    part.add_argument("--seconds", type=float, default=10.0, help="for each stage [10]")
-    part.add_argument(
-        "--compile-modes", nargs="+", default=None, metavar="MODE", help="off, graph, default, reduce-overhead"
-    )
-
-    part = command("export", ship, "Write a run's averaged weights as a compact file and renew the model card.")
-    part.add_argument("run", help="folder of the run")
-    part.add_argument("name", help="such as 4x-D")
-    part.add_argument("--base", default="", metavar="NAME", help="leave out what equals this model")
-    part.add_argument("--folder", type=Path, default=sr.WEIGHTS, help="where to [data/weights]")
-
-    part = command("reissue", ship_again, "Write a weights file again, over another base or with another temperature.")
-    part.add_argument("file", help="the weights file")
-    part.add_argument("name", help="such as 4x-P")
-    part.add_argument("--base", default="", metavar="NAME", help="leave out what equals this model")
-    part.add_argument("--temperature", type=float, help="at which the model answers; left out, the file's own")
-    part.add_argument("--folder", type=Path, default=sr.WEIGHTS, help="where to [data/weights]")
-
-    part = command("join", put_together, "Put together weights that came in pieces, and check them.")
-    part.add_argument("pieces", help="folder with pieces.json")
-    part.add_argument("folder", help="where to")
-
-    part = command(
-        "sampling", sampling, "Figures of samples by a model's own g(LR), by g = +-1, and by one newly shaped."
-    )
-    part.add_argument("model", help="such as 4x-D, or a weights file")
-    part.add_argument("--table", type=Path, help="CSV file to add the rows to")
-    part.add_argument("--name", help="what the table calls the model")
-    add_config(part, {"data", "features", "vgg", "shaping"})
-
-    part = command("judge", judge, "Add a run's figures on held-out patches, at three draws of z, to a table.")
-    part.add_argument("run", help="folder of the run")
-    part.add_argument("table", type=Path, help="the CSV file")
-    part.add_argument("--data", help="photographs; left out, the run's own")
-    return parser
+    """The parser of the command line, with all commands and their flags."""
+    return Commands().parser
 
 
 def main(started: float, words: list[str] | None = None) -> None:
-    """Run a command; ``started`` is ``time.monotonic()`` when the program started."""
+    """Run a command.
+
+    Args:
+        started: ``time.monotonic()`` when the program started: a run's minutes count from there.
+        words: the command line; None is the program's own.
+
+    Raises:
+        SystemExit: with 2 for settings or files that cannot be used, with 3 where training ran into NaN.
+    """
     parser = build_parser()
     options = parser.parse_args(words)
     try:

@@ -1,8 +1,8 @@
 """Ways to run a function of tensors that fills a GPU: as it is, as a CUDA graph, or compiled by torch.
 
-A step at these sizes is hundreds of short kernels, and Python takes longer to launch them than an H100 takes to run
-them. A CUDA graph launches them all at once and is recorded within a second or two; torch.compile also fuses them, but
-takes half a minute for every stage, which a run of a few minutes does not get back.
+A step at these sizes is hundreds of short kernels. Python takes longer to launch them than an H100 takes to run them.
+A CUDA graph launches them all at once, and is recorded within a second or two. torch.compile also fuses them, but takes
+half a minute for every stage, which a run of a few minutes does not get back.
 """
 
 from __future__ import annotations
@@ -74,10 +74,14 @@ def without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-class WithWayAround:
-    """A quicker form of a function, and the function itself from the moment on at which that form fails.
+class WithFallback:
+    """A quicker form of a function. When it fails once, the plain function takes its place for good.
 
-    A compiler may be missing, or a driver too old: training goes on, with a line that says why it is slow.
+    A compiler may be missing, or a driver too old. Training then goes on, with a line that says why it is slow.
+
+    Args:
+        quick: the form to try.
+        plain: the function itself; the same object where there is no quicker form.
     """
 
     def __init__(self, quick: Function, plain: Function) -> None:
@@ -98,7 +102,7 @@ class WithWayAround:
             return self.plain(*inputs)
 
 
-def quickened(function: Function, mode: Mode | None, device: torch.device) -> WithWayAround:
+def quickened(function: Function, mode: Mode | None, device: torch.device) -> WithFallback:
     """The function in the form that a mode names; None is a CUDA graph on CUDA and the function itself elsewhere.
 
     Raises:
@@ -109,9 +113,9 @@ def quickened(function: Function, mode: Mode | None, device: torch.device) -> Wi
     if mode == "graph":
         if device.type != "cuda":
             raise ValueError(f"compile graph needs a CUDA device, not {device}")
-        return WithWayAround(CudaGraph(function), function)
+        return WithFallback(CudaGraph(function), function)
     quick = function if mode == "off" else torch.compile(function, mode=mode)
-    return WithWayAround(quick, function)
+    return WithFallback(quick, function)
 
 
 def to_device(t: Tensor, device: torch.device) -> Tensor:

@@ -216,13 +216,13 @@ class Config:
     @classmethod
     def choices(cls) -> dict[str, tuple]:
         """The values of the fields that have a few, by name; None among them where it may be left out."""
-        found = {}
+        choices: dict[str, tuple] = {}
         for name, hint in get_type_hints(cls).items():
             parts = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
             literals = [value for part in parts if get_origin(part) is Literal for value in get_args(part)]
             if literals:
-                found[name] = (*literals, *((None,) if types.NoneType in parts else ()))
-        return found
+                choices[name] = (*literals, *((None,) if types.NoneType in parts else ()))
+        return choices
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> Config:
@@ -231,20 +231,9 @@ class Config:
         Raises:
             ValueError: a run by the PSNR itself, which is no longer offered.
         """
-        old = dict(record)
-        if old.get("loss", "l1") != "l1":
+        if record.get("loss", "l1") != "l1":
             raise ValueError("the run was trained with --loss psnr, which brought nothing and is no longer offered")
-        if "validate" in old:  # version 0.1: sentinels in the place of None, intervals in the place of numbers
-            old["validations"] = max(1, round(old["steps"] / old["validate"]))
-            old["checkpoints"] = max(1, round(old["steps"] / old["checkpoint"]))
-            old["shaping"] = 0
-            old["pool"] = old["pool"] if old.get("ensemble") else None
-            if old.get("ensemble"):
-                old |= {"teacher": ["self"], "teacher_share": old["ensemble"]}
-            if old["vgg_weight"] < 0:
-                old["vgg_weight"] = None
-            for name in ("vgg", "features"):  # a file that was not there was passed over
-                old[name] = old[name] if Path(old[name]).is_file() else None
+        old = _of_version_0_1(record) if "validate" in record else record
         values = {f.name: old[f.name] for f in fields(cls) if f.name in old}
         values |= {name: None for name, value in values.items() if value == ""}
         values["threads"] = values.get("threads") or None
@@ -293,6 +282,22 @@ class Config:
         if name == "teacher":
             return tuple(Path(v).name for v in value)
         return value
+
+
+def _of_version_0_1(record: dict[str, Any]) -> dict[str, Any]:
+    """A record of version 0.1, which had sentinels in the place of None and intervals in that of numbers, as of now."""
+    old = dict(record)
+    old["validations"] = max(1, round(old["steps"] / old["validate"]))
+    old["checkpoints"] = max(1, round(old["steps"] / old["checkpoint"]))
+    old["shaping"] = 0  # its latents started alike everywhere
+    old["pool"] = old["pool"] if old.get("ensemble") else None
+    if old.get("ensemble"):
+        old |= {"teacher": ["self"], "teacher_share": old["ensemble"]}
+    if old["vgg_weight"] < 0:
+        old["vgg_weight"] = None
+    for name in ("vgg", "features"):  # a file that was not there was passed over
+        old[name] = old[name] if Path(old[name]).is_file() else None
+    return old
 
 
 def _shown(value: Any) -> str:

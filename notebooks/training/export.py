@@ -9,32 +9,47 @@ from pathlib import Path
 
 import srvae_core as sr
 
-from .checkpoints import LOG, RECORD, averaged_weights, read_notes, read_record
+from .checkpoints import LOG, RECORD, averaged_weights, read_record
 from .config import LAMBDA
-from .files import read_rows, replaced, write_rows, write_text
+from .files import read_rows, write_rows, write_text
+from .weights import save_model
 
+PREFIX = "SR_VAE_"  # of the names of weights files
 MANIFEST = "pieces.json"
 PIECE_BYTES = 15 * 2**20
-SAID_BY_SAVE = {"format", "scale", "residual", "grid_generator", "base", "base_digest"}  # notes that `save_model` makes
+WRITTEN_BY_SAVE = {
+    "format",
+    "scale",
+    "residual",
+    "grid_generator",
+    "base",
+    "base_digest",
+}  # notes that `save_model` makes
 
 
 # -- weights files ------------------------------------------------------------------------------------------
 
 
-def weights_file(folder: Path, name: str) -> Path:
-    """Where a model of a name lies in a folder."""
-    return folder / f"SR_VAE_{name}.safetensors"
+def model_name(file: Path) -> str:
+    """The name of the model in a weights file, such as 4x-D, by the name of the file."""
+    return file.stem.removeprefix(PREFIX)
 
 
-def variant_of(name: str, scale: int) -> str:
-    """The variant in the name of a model of that scale; a ValueError for any other name."""
-    names = {f"{scale}x-{variant}": variant for variant in LAMBDA}
-    if name not in names:
-        raise ValueError(f"the name must be {' or '.join(names)}, not {name!r}")
-    return names[name]
+def checked_name(name: str | sr.ModelName, scale: int) -> sr.ModelName:
+    """The parts of a model's name.
+
+    Raises:
+        ValueError: it is no name of a model of that scale.
+    """
+    names = {f"{scale}x-{variant}": sr.ModelName(scale, variant) for variant in LAMBDA}
+    if str(name) not in names:
+        raise ValueError(f"the name must be {' or '.join(names)}, not {str(name)!r}")
+    return names[str(name)]
 
 
-def export(run: str | Path, name: str, folder: Path = sr.WEIGHTS, base: str = "", *, card: bool = True) -> Path:
+def export(
+    run: str | Path, name: str | sr.ModelName, folder: Path = sr.WEIGHTS, base: str = "", *, card: bool = True
+) -> Path:
     """Write a run's averaged weights as the compact file SR_VAE_<name>.safetensors and renew the model card.
 
     Args:
@@ -51,19 +66,20 @@ def export(run: str | Path, name: str, folder: Path = sr.WEIGHTS, base: str = ""
     """
     run = Path(run)
     record = read_record(run, needed=True)
-    variant = variant_of(name, record["scale"])
+    model = checked_name(name, record["scale"])
     net = sr.SRVAE(record["scale"], grid_generator=True)
     weights = averaged_weights(run)
+    # Not strict: GridLinear's matrix is computed, not learnt; and the encoder, if the run has one, is not shipped.
     net.load_state_dict({k: weights[k] for k, _ in net.named_parameters()}, strict=False)
     folder.mkdir(parents=True, exist_ok=True)
     rows = read_rows(run / LOG)
-    notes = {"temperature": record.get("temperature", 0.0), "variant": variant, "history": record["history"]}
+    notes = {"temperature": record.get("temperature", 0.0), "variant": model.variant, "history": record["history"]}
     notes |= {"sources": record["sources"], "validation": rows[-1] if rows else {}}
-    path = weights_file(folder, name)
-    sr.save_model(net, path, base=base, **notes)
+    path = folder / model.file
+    save_model(net, path, base=base, **notes)
     if card:
         (folder / "curves").mkdir(exist_ok=True)
-        write_rows(folder / "curves" / f"{name}.csv", curve(run))
+        write_rows(folder / "curves" / f"{model}.csv", curve(run))
         write_card(folder)
     return path
 
@@ -80,11 +96,10 @@ def reissue(
         FileNotFoundError, ValueError: no readable weights file, no name of its scale, or no such base.
     """
     model = sr.load_model(file)
-    variant_of(name, model.scale)
-    notes = {k: v for k, v in read_notes(Path(file)).items() if k not in SAID_BY_SAVE}
-    path = weights_file(folder, name)
+    notes = {k: v for k, v in sr.read_notes(Path(file)).items() if k not in WRITTEN_BY_SAVE}
+    path = folder / checked_name(name, model.scale).file
     own = model.temperature if temperature is None else temperature
-    sr.save_model(model, path, base=base, **notes | {"temperature": own})
+    save_model(model, path, base=base, **notes | {"temperature": own})
     write_card(folder)
     return path
 
@@ -109,7 +124,7 @@ def _earlier_curve(run: Path, initial: str) -> Iterator[dict[str, str]]:
         if (source / RECORD).is_file():
             yield from curve(source)
             return
-        shipped = source.parent / "curves" / f"{source.stem.removeprefix('SR_VAE_')}.csv"  # `export` wrote it
+        shipped = source.parent / "curves" / f"{model_name(source)}.csv"  # `export` wrote it
         if source.is_file() and shipped.is_file():
             yield from read_rows(shipped)
             return
@@ -132,14 +147,14 @@ of the runs, `tried.csv` those of what was tried, `noise.csv` what the shape of 
 
 def write_card(folder: Path = sr.WEIGHTS) -> None:
     """Write README.md, the model card, from what the weights files say of themselves."""
-    parts = [_card_of(file) for file in sorted(folder.glob("SR_VAE_*.safetensors"))]
+    parts = [_card_of(file) for file in sorted(folder.glob(f"{PREFIX}*.safetensors"))]
     write_text(folder / "README.md", "\n".join([CARD_HEAD, *parts]))
 
 
 def _card_of(file: Path) -> str:
     """One model's part of the card."""
-    notes = read_notes(file)
-    lines = [f"## {file.stem.removeprefix('SR_VAE_')}\n", f"`{file.name}`, {file.stat().st_size / 1e6:.1f} MB.\n"]
+    notes = sr.read_notes(file)
+    lines = [f"## {model_name(file)}\n", f"`{file.name}`, {file.stat().st_size / 1e6:.1f} MB.\n"]
     if "base" in notes:
         lines.append(f"What is not in the file is {notes['base']}'s.\n")
     if notes.get("temperature"):
@@ -150,19 +165,19 @@ def _card_of(file: Path) -> str:
     lines += ["| stage | steps | batch | minutes | machine | command |", "|---|---|---|---|---|---|"]
     for stage in history:
         lines.append("| {stage} {scale}x | {steps} | {batch} | {minutes} | {machine} | `{command}` |".format(**stage))
-    told = {
+    sentences = {
         "The energy score's features: {} (Collaborative Distillation, MIT).": "features",
         "The VGG term's features: {} (Simonyan and Zisserman).": "vgg",
         "Targets were in part answers of: {} (VapSR, Zhou et al. 2022; self: its own self-ensemble).": "teacher",
     }
-    for sentence, key in told.items():
+    for sentence, key in sentences.items():
         names = sorted({stage.get(key, "") for stage in history} - {""})
         lines += ["", sentence.format(", ".join(names))] if names else []
     lines += ["", *(f"Note on the {stage['stage']} stage: {stage['note']}" for stage in history if "note" in stage)]
     factors = [stage["noise_factor"] for stage in history if "noise_factor" in stage]
     lines += [f"After training, ip4's weights were multiplied by {f:g}: see `calibrate_noise`." for f in factors]
-    aside = ("step", "seconds", "waited")
-    figures = ", ".join(f"{k} {v}" for k, v in notes["validation"].items() if k not in aside and v != "")
+    not_figures = ("step", "seconds", "waited")
+    figures = ", ".join(f"{k} {v}" for k, v in notes["validation"].items() if k not in not_figures and v != "")
     lines += ["", f"On held-out patches of the training photographs: {figures}.", ""]
     lines += ["| photographs | source | licence |", "|---|---|---|"]
     lines += ["| {photographs} | {source} | {licence} |".format(**source) for source in notes["sources"]] + [""]
@@ -191,7 +206,7 @@ def split(files: list[Path], folder: Path, limit: int = PIECE_BYTES) -> list[Pat
         parts = [data[at : at + limit] for at in range(0, max(len(data), 1), limit)]
         names = [f"{file.name}.{i}of{len(parts)}" for i in range(1, len(parts) + 1)]
         for name, part in zip(names, parts, strict=True):
-            with replaced(folder / name) as target:
+            with sr.written_whole(folder / name) as target:
                 target.write_bytes(part)
         manifest[file.name] = {"sha256": _digest(data), "bytes": len(data), "pieces": names}
         pieces += [folder / name for name in names]
@@ -225,12 +240,12 @@ def join(folder: str | Path, target: str | Path) -> list[Path]:
             raise ValueError(
                 f"{name}: its pieces in {folder} are damaged ({len(data)} bytes, {entry['bytes']} written)"
             )
-        whole[target / Path(name).name] = data
+        whole[target / Path(name).name] = data  # the name alone: pieces.json must not lead out of the folder
     target.mkdir(parents=True, exist_ok=True)
     for path, data in whole.items():
-        with replaced(path) as part:
+        with sr.written_whole(path) as part:
             part.write_bytes(data)
-        table = folder / f"{path.stem.removeprefix('SR_VAE_')}.csv"
+        table = folder / f"{model_name(path)}.csv"
         if table.is_file():
             (target / "curves").mkdir(exist_ok=True)
             write_text(target / "curves" / table.name, table.read_text())

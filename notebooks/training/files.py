@@ -1,29 +1,18 @@
-"""Files that nobody meets half-written, and tables whose columns never shift."""
+"""Texts written whole or not at all, and CSV tables whose columns never shift."""
 
 from __future__ import annotations
 
 import csv
 import io
-import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 
-
-@contextmanager
-def replaced(path: Path) -> Iterator[Path]:
-    """A file beside ``path`` to write to; it takes the place of ``path`` at the end, or vanishes after an error."""
-    part = path.with_name(path.name + ".part")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
+import srvae_core as sr
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text, whole or not at all."""
-    with replaced(path) as part:
+    with sr.written_whole(path) as part:
         part.write_text(text)
 
 
@@ -38,7 +27,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 def write_rows(path: Path, rows: Iterable[dict[str, object]]) -> None:
     """Write rows as a CSV file; its columns are those of all rows, and a row leaves blank what it lacks."""
     rows = list(rows)
-    columns = list(dict.fromkeys(name for row in rows for name in row))
+    columns = list(dict.fromkeys(name for row in rows for name in row))  # a set would lose their order
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
     writer.writeheader()
@@ -62,4 +51,4 @@ def forget_rows(path: Path, step: int) -> None:
     if len(kept) < len(rows) and kept:
         write_rows(path, kept)
     elif rows and not kept:
-        path.unlink()
+        path.unlink()  # a file with a header alone would keep columns that no row has any more

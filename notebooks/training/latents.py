@@ -19,7 +19,7 @@ import srvae_core as sr
 
 PLACES = 16  # contrast is detected at 16x16 places, in two ways each: generator1 has 512 outputs
 CONTRAST = 4.0  # generator1's outputs are this much times the contrast, in [0, 1]
-AROUND = 5  # by what the detectors of 5x5 places see, the size of the noise in their middle is found
+NEIGHBOURHOOD = 5  # places on a side whose detectors decide the size of the noise in their middle
 RIDGE = 1e-6  # keeps that regression solvable where detectors see nothing, as in plain pictures
 OFFSET = 6.0  # keeps generator2's outputs above its ReLU; mvn takes it away again
 
@@ -40,13 +40,13 @@ def start_latents(net: sr.SRVAE, loudness: float = 4.0) -> None:
     """Give each latent a place: ip4 ... ip6 as signed identities onto the spatial grid.
 
     z > 0 and z < 0 go to different channels of the latent map (4x: one latent per LR pixel; 8x: four). The
-    generator starts as g = +-1 everywhere; :func:`shape_generator` does better. decoder1 must make up for the prior's
-    0.1 and be heard beside the LR branch's code, whose size differs between runs: where samples hardly differ after 50
-    steps, raise loudness.
+    generator starts as g = +-1 everywhere; :func:`shape_generator` does better.
 
     Args:
         net: the model; its generator1 is held on the LR grid or not.
-        loudness: standard deviation of decoder1's weights.
+        loudness: standard deviation of decoder1's weights. It makes up for the prior's 0.1, and the latents must have
+            an effect beside the LR branch's code, whose size differs between runs. Raise it where samples are nearly
+            equal after 50 steps.
     """
     n = sr.LATENTS
     for layer in (net.ip4, net.ip5, net.ip6, net.generator2):
@@ -101,7 +101,7 @@ def uncertainty(up: Tensor, hr: Tensor, scale: int) -> Tensor:
 
 def _neighbourhoods(seen: Tensor) -> Tensor:
     """What the detectors around each of the 16x16 places see, and the constant 1: (B, 512) -> (B, 256, 51)."""
-    around = F.unfold(seen.view(-1, 2, PLACES, PLACES), AROUND, padding=AROUND // 2)
+    around = F.unfold(seen.view(-1, 2, PLACES, PLACES), NEIGHBOURHOOD, padding=NEIGHBOURHOOD // 2)
     return F.pad(around, (0, 0, 0, 1), value=1.0).transpose(1, 2)
 
 

@@ -14,14 +14,14 @@ from tqdm import tqdm
 import srvae_core as sr
 
 from . import checkpoints
-from .checkpoints import CLOCK, LOG, TAUGHT
+from .checkpoints import CLOCK, LOG, TEACHER_ANSWERS
 from .config import Config
 from .files import append_row, forget_rows
 from .latents import shape_generator
-from .patches import Batch, Patches, held_out_patches
+from .patches import VALIDATED, Batch, Patches, held_out_patches
 from .photographs import Photographs, load_photographs
 from .schedule import Clock, Schedule
-from .teachers import SelfEnsemble, Taught, teacher_of
+from .teachers import SelfEnsemble, TaughtPatches, teacher_of
 from .trainer import Trainer
 from .validation import FACTORS
 
@@ -77,7 +77,14 @@ def _check_same_photographs(trainer: Trainer, photographs: Photographs) -> None:
 
 
 class Loop:
-    """The steps of a run with their validations and checkpoints."""
+    """The steps of a run with their validations and checkpoints.
+
+    Args:
+        trainer: the run.
+        photographs: all of them, those held out too.
+        teacher: answers batches; None where originals alone are the targets.
+        schedule: what is due when.
+    """
 
     def __init__(
         self,
@@ -90,7 +97,7 @@ class Loop:
         self.main = trainer.process == 0
         self.facts = {"sources": photographs.sources, "photographs": photographs.digest}
         held_out, config = held_out_patches(photographs), self.config
-        if trainer.vgg:
+        if trainer.vgg:  # on all of them, whatever a validation looks at: the unit must not depend on that
             trainer.vgg.calibrate(*(t.to(trainer.device) for t in held_out[:2]))
         self.held_out = Batch(*(t[: config.validated] for t in held_out[:2]))
         self.untaught = self.patches = Patches(
@@ -105,8 +112,8 @@ class Loop:
         if config.shapes_noise and trainer.step == 0 and (trainer.new_latents or config.reshape):
             self._shape_generator()
         if teacher:
-            kept = trainer.run / TAUGHT if config.pool else None
-            self.patches = Taught(self.untaught, teacher, config.teacher_share, config.pool, kept)
+            kept = trainer.run / TEACHER_ANSWERS if config.pool else None
+            self.patches = TaughtPatches(self.untaught, teacher, config.teacher_share, config.pool, kept)
 
     def _other_patches(self, batch: int) -> Patches:
         """Patches of the same photographs as no step of the run sees, the same for all processes."""
@@ -127,7 +134,7 @@ class Loop:
         if share >= 1 and trainer.step:  # nothing is left but, where it was killed at that point, the end itself
             return None if trainer.finished else self._finish()
         trainer.finished = False  # it goes on for longer than it was first meant to
-        last = 10**9 if timed else config.steps
+        last = 10**9 if timed else config.steps  # in minutes the clock ends the loop
         bar = tqdm(initial=trainer.step, total=None if timed else last, disable=None if self.main else True)
         for batch in self.patches.stream(trainer.step, last, config.workers):
             trainer.train_step(batch, schedule.learning_rate(trainer.step, share))
@@ -151,7 +158,7 @@ class Loop:
     @property
     def _calibrates(self) -> bool:
         """Whether the run moves convolutions that were trained with noise, without it."""
-        return self.config.stage == "answer" and not self.trainer.pictures.silent
+        return self.config.stage == "answer" and not self.trainer.pictures.without_latents
 
     def _finish(self) -> None:
         """What ends a run: noise that fits the convolutions, a validation, a checkpoint."""
@@ -187,16 +194,28 @@ class Loop:
             self.trainer.validate(self.held_out)
         reserve = time.monotonic() - begin
         if self._calibrates:
-            patches, begin = self._other_patches(self.config.validated)(0), time.monotonic()
-            self.trainer.calibrate_noise(patches, [1.0])  # which changes nothing
+            patches = self._other_patches(self.config.validated)(0)
+            if self.trainer.device.type == "cuda":  # as above: what the first use costs must not be counted 13 times
+                self.trainer.calibrate_noise(patches, [1.0])
+            begin = time.monotonic()
+            self.trainer.calibrate_noise(patches, [1.0])  # a factor of 1 changes nothing
             reserve += (time.monotonic() - begin) * len(FACTORS)
         self.schedule.reserve = reserve
 
 
-def judge_run(run: str | Path, table: Path, data: str | None = None) -> None:
+def judge_run(run: str | Path, table: Path, data: str | None = None, count: int = VALIDATED) -> None:
     """Add a row to a CSV file: a run's averaged weights on the held-out patches, without back-projection.
 
     Judged at z = 0, at the prior, and at what the release's deploy nets draw, sd ~ N(0, 1) in the place of 0.1.
+
+    Args:
+        run: its folder.
+        table: the CSV file.
+        data: photographs; None is the run's own.
+        count: held-out patches to look at, up to 24.
+
+    Raises:
+        FileNotFoundError: no run, no checkpoint in it yet, or no photographs.
     """
     run = Path(run)
     record = checkpoints.read_record(run, needed=True)
@@ -204,8 +223,8 @@ def judge_run(run: str | Path, table: Path, data: str | None = None) -> None:
     config.run, config.initial, config.vgg_weight, config.teacher, config.pool = str(run), str(run), 0.0, (), None
     config.features = config.device = config.compile = None  # another machine may lack them
     trainer = Trainer(config)
-    held_out = held_out_patches(load_photographs(data or record["data"], config.scale))
-    sampled = not trainer.pictures.silent
+    held_out = held_out_patches(load_photographs(data or record["data"], config.scale), count)
+    sampled = not trainer.pictures.without_latents
     draws = {"": 0.0} | ({"_prior": sr.PRIOR_SD, "_deploy": 1.0} if sampled else {})
     row = {"run": run.name, "scale": config.scale, "latents": config.latents if sampled else "none"}
     row |= {"steps": record["history"][-1]["steps"]}

@@ -37,12 +37,12 @@ class Pictures:
     Args:
         net: the model, on its device.
         fp32: no bfloat16.
-        silent: z = 0 gives a latent map of zeros, as in a net whose latent branch was never trained; ip4-ip6 are then
-            left out.
+        without_latents: z = 0 gives a latent map of zeros, as in a net whose latent branch was never trained; ip4-ip6
+            are then left out.
     """
 
-    def __init__(self, net: sr.SRVAE, *, fp32: bool = False, silent: bool = False) -> None:
-        self.net, self.silent, self.scale = net, silent, net.scale
+    def __init__(self, net: sr.SRVAE, *, fp32: bool = False, without_latents: bool = False) -> None:
+        self.net, self.without_latents, self.scale = net, without_latents, net.scale
         self.device = net.feat1_1.weight.device
         # A CPU that emulates bfloat16 would need several times float32's time.
         self.bfloat16 = not fp32 and (self.device.type != "cpu" or sr.has_bfloat16())
@@ -77,15 +77,25 @@ class Pictures:
             return self.net.input_code(self.net.features(up)).float()
 
     def answer(self, code: Tensor, z: Tensor | None, up: Tensor, lr: Tensor | None) -> Tensor:
-        """The picture of z (None: zero), back-projected once where lr is given, as at inference."""
+        """The picture of latents, as at inference.
+
+        Args:
+            code: of :meth:`code`, (B, 64, h, w).
+            z: latents, (B, 1024); None is zero.
+            up: enlarged LR patches, (B, 3, 128, 128) in [0, 1].
+            lr: LR patches that the picture is back-projected to once; None leaves that out.
+
+        Returns:
+            (B, 3, 128, 128) float32, not clipped.
+        """
         with self.autocast():
-            if z is None and self.silent:
+            if z is None and self.without_latents:
                 size = (16, 16, 16) if self.scale == 8 else (4, 32, 32)
                 latent_map = code.new_zeros(len(up), *size)
             else:
                 latent_map = self.net.latent_map(code.new_zeros(len(up), sr.LATENTS) if z is None else z)
             y = self.net.reconstruct(code, latent_map, up)
-        y = y.float()
+        y = y.float()  # bfloat16 has 8 bits, and what is back-projected is smaller than a grey level
         return y if lr is None else y + self.enlarge(lr - self.downscale(y))
 
     def shaped(self, up: Tensor, eps: Tensor) -> Tensor:
@@ -156,11 +166,13 @@ class Objective:
         raise NotImplementedError
 
     def code(self, up: Tensor) -> Tensor:
+        """The LR branch's code of enlarged patches; no gradients are kept where its layers stand still."""
         with torch.set_grad_enabled(self.features_move):
             return self.pictures.code(up)
 
     @staticmethod
     def l1(y: Tensor, hr: Tensor) -> Tensor:
+        """Sum of absolute differences per patch, averaged over the batch: two (B, 3, H, W) in [0, 1] -> scalar."""
         return (y - hr).abs().sum() / len(hr)
 
     def perceptual(self, y: Tensor, hr: Tensor, drawn: Terms) -> Terms:
@@ -181,7 +193,7 @@ class AnswerObjective(Objective):
     """L1 (and VGG) of the answer of z = 0; after a latents stage it is back-projected, as at inference."""
 
     def __call__(self, up: Tensor, hr: Tensor, drawn: Terms) -> Terms:
-        lr = None if self.pictures.silent else self.pictures.downscale(hr)
+        lr = None if self.pictures.without_latents else self.pictures.downscale(hr)
         y = self.pictures.answer(self.code(up), None, up, lr)
         return {"answer": self.l1(y, hr)} | self.perceptual(y, hr, drawn)
 
@@ -244,6 +256,7 @@ class PriorObjective(Objective):
         pictures, batch = self.pictures, len(up)
         code, lr = self.code(up), pictures.downscale(hr)
         zero = pictures.answer(code, None, up, lr)
+        # Both samples of all patches go through the decoder as one batch.
         g = self.net.generator(up)
         twice = [torch.cat([t, t]) for t in (code, g, up, lr)]
         z = sr.PRIOR_SD * twice[1] * drawn["eps"]

@@ -17,9 +17,14 @@ OWN_RATE = ("SR_res", "feat1_1")  # first and last kernels, to Adam: Muon is for
 class Muon(torch.optim.Optimizer):
     """Momentum with its singular values set to about one (Jordan et al., 2024), for kernels as matrices.
 
-    What torch.optim.Muon does with ``adjust_lr_fn="match_rms_adamw"`` and no weight decay, but for the arithmetic. On a
-    GPU the iteration runs in bfloat16 on all matrices of one shape at once. On a CPU, which may lack instructions for
-    bfloat16, it runs in float32 on the small Gram matrix alone: torch's took 44 of the 47 seconds of an 8x step there.
+    It does what torch.optim.Muon does with ``adjust_lr_fn="match_rms_adamw"`` and no weight decay; only the arithmetic
+    differs. On a GPU the iteration runs in bfloat16 on all matrices of one shape at once. On a CPU, which may lack
+    instructions for bfloat16, it runs in float32 on the small Gram matrix alone: torch's own took 44 of the 47 seconds
+    of an 8x step there.
+
+    Args:
+        params: kernels, or groups of them; every one needs a gradient in every step.
+        lr: learning rate.
     """
 
     COEFFICIENTS, STEPS, MOMENTUM = (3.4445, -4.775, 2.0315), 5, 0.95
@@ -29,11 +34,13 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self) -> None:
+        """Move all parameters by their gradients."""
         for group in self.param_groups:
             params = group["params"]
             for p in params:
                 if not self.state[p]:
                     self.state[p]["momentum_buffer"] = torch.zeros_like(p)
+            # Nesterov's momentum. All parameters move in one launch each, which counts on a GPU.
             gradients = [p.grad for p in params]
             momenta = [self.state[p]["momentum_buffer"] for p in params]
             torch._foreach_lerp_(momenta, gradients, 1 - self.MOMENTUM)
@@ -44,7 +51,7 @@ class Muon(torch.optim.Optimizer):
             for (rows, columns), alike in shapes.items():
                 updates = self.orthogonal(torch.stack([update for _, update in alike]))
                 moved = [update.view_as(p) for (p, _), update in zip(alike, updates, strict=True)]
-                size = 0.2 * math.sqrt(max(rows, columns))
+                size = 0.2 * math.sqrt(max(rows, columns))  # gives the update the root-mean-square of Adam's
                 torch._foreach_add_([p for p, _ in alike], moved, alpha=-group["lr"] * size)
 
     @classmethod
@@ -54,11 +61,11 @@ class Muon(torch.optim.Optimizer):
             return cls.orthogonal(matrices.mT).mT
         matrices = matrices / matrices.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)  # no singular value above 1
         if matrices.is_cuda:
-            return cls._iterate(matrices.bfloat16()).to(matrices)
+            return cls.iterate(matrices.bfloat16()).to(matrices)
         return cls._gram_factor(matrices @ matrices.mT) @ matrices
 
     @classmethod
-    def _iterate(cls, x: Tensor) -> Tensor:
+    def iterate(cls, x: Tensor) -> Tensor:
         """X <- (a + b X X^T + c (X X^T)^2) X, some times, for X of (B, M, N)."""
         a, b, c = cls.COEFFICIENTS
         for _ in range(cls.STEPS):
@@ -91,6 +98,7 @@ def adam_settings(name: str, config: Config) -> dict[str, float]:
     if config.optimiser == "muon":
         share = 1.0
         if config.stage == "latents":
+            # Large fully connected layers move far by small steps of each weight, and forget where things are.
             share = 0.2 if name.startswith("generator") else 0.03 if name.startswith("ip") else 1.0
         return {"lr": config.lr * 0.3 * share}
     if name.startswith(("ip", "generator")) and name.endswith("bias"):
@@ -99,7 +107,15 @@ def adam_settings(name: str, config: Config) -> dict[str, float]:
 
 
 def build_optimisers(parameters: dict[str, nn.Parameter], config: Config) -> list[torch.optim.Optimizer]:
-    """Adam and, where it has something to move, Muon; each group knows its peak learning rate."""
+    """Adam and, where it has something to move, Muon.
+
+    Args:
+        parameters: what is trained, by name.
+        config: optimiser, stage and learning rate are taken from it.
+
+    Returns:
+        The optimisers; each of their groups has its peak learning rate under "peak".
+    """
     kernels = {
         name: p
         for name, p in parameters.items()

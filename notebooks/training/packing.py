@@ -17,12 +17,11 @@ import numpy as np
 
 import srvae_core as sr
 
-from .files import replaced
 from .photographs import HELD_OUT, INDEX, Folder, load_photographs, workers
 
 COLUMNS = ("file", "original", "held_out", "top", "left", "height", "width", "source", "licence")
 DETAIL_CELL = 16  # pixels a side of the cells in which the detail of a photograph is added up
-STEP = 0.002  # to which the share of the area that fits is found
+SHARE_STEP = 0.002  # precision of the search for the share of the area that fits
 
 Entry = tuple[dict[str, object], bytes]  # a photograph's row in the index, and its file
 
@@ -57,7 +56,7 @@ def write_pack(
     table = csv.DictWriter(index, COLUMNS, lineterminator="\n")
     table.writeheader()
     table.writerows(row for row, _ in entries)
-    with replaced(path) as target, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as pack:
+    with sr.written_whole(path) as target, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as pack:
         # Photographs are compressed already. A fixed date keeps the same folder's packs the same.
         for row, data in entries:
             pack.writestr(zipfile.ZipInfo(str(row["file"])), data)
@@ -126,7 +125,7 @@ class Packer:
         low, high, best = 0.0, 1.0, self.entries(0.0)
         if (least := packed_size(best)) > limit:
             raise ValueError(f"{limit / 1e6:g} MB do not hold a patch of each photograph: {least / 1e6:.2f} MB would")
-        while high - low > STEP:
+        while high - low > SHARE_STEP:
             middle = (low + high) / 2
             entries = self.entries(middle)
             if packed_size(entries) <= limit:

@@ -54,7 +54,7 @@ def matlab_enlarge(lr: Tensor, matrix: Tensor) -> Tensor:
 
 
 class Patches:
-    """Batches of 128x128 patches on the LR grid, each turned or mirrored at random; LR is 8 bit, as at test.
+    """Batches of 128x128 patches on the LR grid, each turned or mirrored at random. LR has 8 bits, as at test.
 
     Args:
         photographs: where from.

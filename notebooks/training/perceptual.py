@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import release
 import torch
 import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
-
-import srvae_core as sr
 
 from .config import LAMBDA
 
@@ -61,14 +60,25 @@ def energy_score(
 ) -> Tensor:
     """The energy score of two samples per patch: E|Y - HR| - E|Y - Y'| / 2, summed over the distances.
 
-    A proper scoring rule (Gneiting and Raftery, 2007): it is least, in expectation, when samples are spread as
-    the originals are, so silence does not pay. Each distance is in units of that of the z = 0 answer, so
-    that a sampler which always gives this answer scores 1 per distance; ``mean`` averages units over processes.
+    It is a proper scoring rule (Gneiting and Raftery, 2007): in expectation it is least when samples are spread as the
+    originals are, so equal samples score worse.
+
+    Args:
+        distances: to add up.
+        y1, y2: two samples of each patch, (B, 3, H, W) in [0, 1].
+        hr: the originals, of the same shape.
+        answer: the z = 0 answers. Each distance is divided by theirs, so a sampler that always gives this answer
+            scores 1 per distance.
+        mean: averages these units over several processes.
+
+    Returns:
+        A scalar; lower is better.
     """
     with torch.no_grad():
         target = distances.describe(hr)
         unit = torch.stack(distances.between(distances.describe(answer), target))
         unit = unit if mean is None else mean(unit)
+    # The first term draws samples to the original, the second keeps them apart: equal samples would lose by it.
     a, b = distances.describe(y1), distances.describe(y2)
     parts = zip(*(distances.between(*p) for p in ((a, target), (b, target), (a, b))), unit, strict=True)
     return torch.stack([((da + db) / 2 - ab / 2) / u for da, db, ab, u in parts]).sum()
@@ -111,7 +121,7 @@ class VGG:
         """Weights and biases by Caffe's names; colour turns RGB in [0, 1] into what the first layer was trained on."""
         if file.suffix == ".caffemodel":
             bgr = torch.eye(3).flip(0)[:, :, None, None] * 255
-            caffe = {k: [t[0], t[1].flatten()] for k, t in sr.read_caffemodel(file).items() if k in names}
+            caffe = {k: [t[0], t[1].flatten()] for k, t in release.read_caffemodel(file).items() if k in names}
             return caffe | {"colour": [bgr, torch.tensor([-103.939, -116.779, -123.68])]}
         if file.suffix != ".safetensors":
             raise ValueError(

@@ -8,7 +8,7 @@ import io
 import os
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,8 +23,7 @@ import srvae_core as sr
 from .files import read_rows
 
 HELD_OUT = 40  # every 40th photograph is kept for validation
-LOST = 0.1  # more than this share of unusable files is no oversight any more
-ENDINGS = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
+UNUSABLE = 0.1  # more than this share of unusable files is no oversight any more
 INDEX = "index.csv"
 SIDE = 8  # sides are cut to multiples of it, so that both scales have whole LR images
 
@@ -45,19 +44,21 @@ class Photographs:
     def __len__(self) -> int:
         return len(self.hr)
 
-    def part(self, keep: Callable[[int], bool]) -> Photographs:
-        """Those of the numbers for which ``keep`` is true."""
-        kept = [i for i in range(len(self)) if keep(i)]
+    def part(self, numbers: Iterable[int]) -> Photographs:
+        """The photographs of the given numbers, which count from 0; the arrays are shared, not copied."""
+        kept = list(numbers)
         lists = ([all_of[i] for i in kept] for all_of in (self.names, self.hr, self.lr))
         return Photographs(self.scale, *lists, self.sources)
 
     @property
     def for_training(self) -> Photographs:
-        return self.part(lambda i: i % HELD_OUT != 0)
+        """All but every 40th photograph."""
+        return self.part(i for i in range(len(self)) if i % HELD_OUT)
 
     @property
     def held_out(self) -> Photographs:
-        return self.part(lambda i: i % HELD_OUT == 0)
+        """Every 40th photograph, the first among them: kept for validation."""
+        return self.part(range(0, len(self), HELD_OUT))
 
     @property
     def digest(self) -> str:
@@ -84,15 +85,17 @@ def load_photographs(source: str | Path, scale: int, threads: int | None = None)
     reader = Pack(source) if source.is_file() else Folder(source)
     with workers(threads) as pool:
         jobs = [pool.submit(_read_pair, reader, name, scale) for name in reader.names]
-        found = [job.result() for job in tqdm(jobs, "photographs", disable=None, leave=False)]
-    lost = [problem for _, problem in found if problem]
-    for problem in lost:
+        results = [job.result() for job in tqdm(jobs, "photographs", disable=None, leave=False)]
+    problems = [problem for _, problem in results if problem]
+    for problem in problems:
         print(f"left out: {problem}", flush=True)
-    if len(lost) > LOST * len(found):
+    if len(problems) > UNUSABLE * len(results):
         raise ValueError(
-            f"{len(lost)} of {len(found)} photographs in {source} cannot be used (named above); {LOST:.0%} may be amiss"
+            f"{len(problems)} of {len(results)} photographs in {source} cannot be used (named above); "
+            f"at most {UNUSABLE:.0%} may be"
         )
-    usable = [(name, *pair) for name, (pair, _) in zip(reader.names, found, strict=True) if pair]
+    # Their order decides which are held out, so it must not depend on which thread was first.
+    usable = [(name, *pair) for name, (pair, _) in zip(reader.names, results, strict=True) if pair]
     if len(usable) < 2:
         raise ValueError(f"less than two photographs of at least {sr.PATCH}x{sr.PATCH} pixels in {source}")
     names, hr, lr = (list(t) for t in zip(*usable, strict=True))
@@ -119,7 +122,7 @@ class Folder:
             folders[:] = [name for name in folders if not name.startswith(".")]
             for name in files:
                 # "._photo.jpg" is what macOS writes beside a photograph, not one.
-                if Path(name).suffix.lower() in ENDINGS and not name.startswith("."):
+                if Path(name).suffix.lower() in sr.IMAGE_SUFFIXES and not name.startswith("."):
                     yield os.path.relpath(os.path.join(folder, name), self.path)
 
     def read(self, name: str) -> bytes:

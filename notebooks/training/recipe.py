@@ -1,8 +1,8 @@
 """A whole scale within given minutes: answer, latents, a refined answer, P, and what came of it.
 
-Every stage is a run of its own in the work folder and has its share of the time. After each of them the weights so far
-are laid into the output folder, in pieces: whoever stops the recipe has what it had come to. Killed and given again, it
-goes on where it was, with what is left of its minutes.
+Every stage is a run of its own in the work folder and has its share of the time. After each stage the weights so far
+are written to the output folder, in pieces, so a recipe that is stopped leaves its latest weights. Killed and given
+again, it goes on where it was, with what is left of its minutes.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import torch
 
 import srvae_core as sr
 
-from .checkpoints import CHECKPOINT, CLOCK, is_finished, read_notes, read_record
+from .checkpoints import CHECKPOINT, CLOCK, LOG, is_finished, read_record
 from .config import Config
-from .export import MANIFEST, export, split, weights_file
+from .export import MANIFEST, export, model_name, split
 from .files import read_rows, write_rows
 from .loop import train
 from .objective import Pictures
-from .patches import Batch, held_out_patches
+from .patches import VALIDATED, Batch, held_out_patches
 from .perceptual import VGG, Distances
 from .photographs import Photographs, load_photographs
 from .schedule import Clock
@@ -35,7 +35,8 @@ KEPT_BACK = 0.06  # share of the time for evaluation, and for writing files
 LEAST_KEPT_BACK = 6.0  # seconds
 LOUDNESS = {4: 4.0, 8: 80.0}  # of new latents: the LR branch's code at 8x is larger
 TABLE = "table.csv"
-A_STEP = 1e-3  # minutes that are over as they begin: time for a single step
+REHEARSED = 2  # held-out patches that a rehearsal looks at: the correlation between patches needs two
+SINGLE_STEP = 1e-3  # minutes, over as soon as they begin: a run ends after one step
 
 
 @dataclass
@@ -66,7 +67,7 @@ class Recipe:
             raise ValueError(f"minutes must be more than 0, not {self.minutes}")
         if not 0 <= self.original < 1:
             raise ValueError(f"original is a share of the time, from 0 to less than 1, not {self.original}")
-        for stage in stages_of(self):  # a wrong path is better found now than after the stages before it
+        for stage in stages_of(self):  # a wrong path must show now, not hours later
             start = None if stage.from_nothing else self.initial or str(self.folder)
             config_for(self, stage, start, self.minutes).check()
         if self.vgg and "conv3_4" not in VGG(self.vgg).names:
@@ -85,9 +86,9 @@ class Recipe:
         """Where the weights files are made."""
         return self.folder / "weights"
 
-    def name(self, variant: str) -> str:
-        """The name of a model, such as 4x-D."""
-        return f"{self.scale}x-{variant}"
+    def name(self, variant: str) -> sr.ModelName:
+        """The name of the model of a variant, such as 4x-D."""
+        return sr.ModelName(self.scale, variant)
 
 
 @dataclass(frozen=True)
@@ -143,11 +144,11 @@ def config_for(recipe: Recipe, stage: Stage, initial: str | None, minutes: float
         "initial": initial,
     }
     if recipe.rehearse:
-        common |= {"batch": 2, "ema": 0.9, "validations": 1, "validated": 4, "shaping": 100, "warmup": 2}
+        common |= {"batch": 2, "ema": 0.9, "validations": 1, "validated": REHEARSED, "shaping": 100, "warmup": 2}
     return Config(**common | stage.settings)
 
 
-def cook(recipe: Recipe, started: float | None = None) -> Path:
+def run_recipe(recipe: Recipe, started: float | None = None) -> Path:
     """Train, evaluate, and leave weights, curves and a table in ``recipe.out``.
 
     A stage that runs into NaN is given up; those after it go on from the one before.
@@ -173,7 +174,7 @@ def cook(recipe: Recipe, started: float | None = None) -> Path:
         print(f"{len(photographs)} photographs ready after {time.monotonic() - clock.started:.1f} s", flush=True)
         train_stages(recipe, photographs, clock)
         deliver(recipe)
-        if not weights_file(recipe.weights, recipe.name("D")).is_file():
+        if not (recipe.weights / recipe.name("D").file).is_file():
             raise ValueError(f"{recipe.minutes:g} minutes are too few: no stage of D has been trained")
         return evaluate(recipe, photographs, clock)
 
@@ -199,7 +200,7 @@ def train_stages(recipe: Recipe, photographs: Photographs, clock: Clock) -> None
         except NotFiniteError as error:
             print(f"{stage.name}: given up: {error}", flush=True)
             continue
-        initial = initial if stage.from_nothing else str(run)
+        initial = initial if stage.from_nothing else str(run)  # where the next stage starts
         begin = time.monotonic()
         deliver(recipe)
         delivering = time.monotonic() - begin
@@ -219,7 +220,9 @@ def minutes_for(recipe: Recipe, left: list[Stage], run: Path, clock: Clock, deli
     if remaining > 0:
         return (had + remaining * left[0].share / sum(stage.share for stage in left)) / 60
     if (run / CHECKPOINT).is_file() or recipe.rehearse:
-        return max(had / 60, A_STEP)  # what there is is brought to its end; a rehearsal takes a step of every stage
+        # What there is is brought to its end; a rehearsal takes a step of every stage, also of one that was killed
+        # before its first checkpoint.
+        return had / 60 + SINGLE_STEP
     return None
 
 
@@ -231,7 +234,7 @@ def deliver(recipe: Recipe) -> list[Path]:
         return []
     files = [export(recipe.folder / newest, d, folder)]
     if is_finished(recipe.folder / "P"):
-        files.append(export(recipe.folder / "P", p, folder, base=d))
+        files.append(export(recipe.folder / "P", p, folder, base=str(d)))
     pieces = split(files, out)
     for name in (d, p):
         rows = read_rows(folder / "curves" / f"{name}.csv")
@@ -246,7 +249,7 @@ def deliver(recipe: Recipe) -> list[Path]:
 def evaluate(recipe: Recipe, photographs: Photographs, clock: Clock) -> Path:
     """Figures on held-out patches of the compact files as anyone loads them, computed in single precision."""
     torch.backends.cudnn.allow_tf32 = False
-    held_out = held_out_patches(photographs, 4 if recipe.rehearse else 24)
+    held_out = held_out_patches(photographs, REHEARSED if recipe.rehearse else VALIDATED)
     device = torch.device(recipe.device or ("cuda" if torch.cuda.is_available() else "cpu"))
     vgg = VGG(recipe.vgg, device) if recipe.vgg else None
     distances = Distances(recipe.features, device)
@@ -254,7 +257,7 @@ def evaluate(recipe: Recipe, photographs: Photographs, clock: Clock) -> Path:
     if recipe.teacher:
         rows.append(teacher_row(recipe, photographs, len(held_out.up), device))
     for variant in "DP":
-        file = weights_file(recipe.weights, recipe.name(variant))
+        file = recipe.weights / recipe.name(variant).file
         rows += model_rows(file, held_out, distances, vgg, device) if file.is_file() else []
     if is_finished(recipe.folder / "original"):
         rows.append(original_row(recipe))
@@ -276,7 +279,7 @@ def model_rows(
     """The rows of one weights file: at z = 0, at its own temperature if it has one, and at the prior."""
     model = sr.load_model(file, device=device)
     pictures = Pictures(model, fp32=True)
-    history = read_notes(file)["history"]
+    history = sr.read_notes(file)["history"]
     seen = {"patches": sum(stage["steps"] * stage["batch"] for stage in history)}
     temperatures = {0.0: "0", 1.0: "prior"}
     if model.temperature:
@@ -285,7 +288,7 @@ def model_rows(
     for temperature, words in temperatures.items():
         figures = judge(pictures, held_out, {"": temperature * sr.PRIOR_SD})
         figures.pop("psnr_bicubic")
-        row: dict[str, object] = {"model": file.stem.removeprefix("SR_VAE_"), "z": words} | figures | seen
+        row: dict[str, object] = {"model": model_name(file), "z": words} | figures | seen
         if temperature == 1.0:
             sampled = sampling_figures(pictures, held_out, distances, vgg)
             row |= {k: round(v, 4) for k, v in sampled.items() if k not in figures}
@@ -304,7 +307,7 @@ def teacher_row(recipe: Recipe, photographs: Photographs, count: int, device: to
 def original_row(recipe: Recipe) -> dict[str, object]:
     """The last validation of the run by the paper's own objective: does it give samples that differ?"""
     run = recipe.folder / "original"
-    last, history = read_rows(run / "log.csv")[-1], read_record(run)["history"][-1]
+    last, history = read_rows(run / LOG)[-1], read_record(run)["history"][-1]
     kept = {k.removesuffix("_sample"): last.get(k, "") for k in ("spread_sample", "diversity_sample", "kl", "active")}
     row = {"model": "original objective", "z": "prior", "psnr": last["psnr_sample"]} | kept
     return row | {"patches": history["steps"] * history["batch"]}

@@ -90,5 +90,5 @@ class Schedule:
     @staticmethod
     def due(count: int, before: float, now: float) -> bool:
         """Whether one of ``count`` events, evenly spread over a run, falls between two shares of it."""
-        # A hair is added since step / steps may come out just below a whole part.
+        # 1e-9 is added since rounding may leave step / steps just below a whole number of parts.
         return int(now * count + 1e-9) > int(before * count + 1e-9)

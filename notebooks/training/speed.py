@@ -8,6 +8,8 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
+from itertools import count
 from pathlib import Path
 
 import torch
@@ -15,7 +17,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 import srvae_core as sr
 
-from .compiling import WithWayAround
+from .compiling import WithFallback
 from .config import Config
 from .loop import Loop
 from .optimiser import Muon
@@ -25,8 +27,10 @@ from .schedule import Clock, Schedule
 from .teachers import teacher_of
 from .trainer import Trainer
 
-PRODUCT = {"cuda": 8192, "cpu": 2048, "mps": 4096}  # edge of the matrices whose product says what the machine can do
-LEAST_STEPS = 3
+MATRIX_EDGE = {"cuda": 8192, "cpu": 2048, "mps": 4096}  # of the matrices whose product says what a machine can do
+LEAST_STEPS = 3  # that a rate is measured by, even if they take long
+MEASURED = 1.0  # seconds for what is no training step
+TINY_RATE = 1e-6  # share of the learning rate, so that the steps that are timed change the weights very little
 
 
 def synchronised(device: torch.device) -> float:
@@ -39,11 +43,17 @@ def synchronised(device: torch.device) -> float:
 
 
 def rate(function: Callable[[], object], device: torch.device, seconds: float) -> float:
-    """Calls of a function per second, over some seconds and at least three calls, after one that does not count."""
+    """Calls of a function per second, after one that does not count.
+
+    Args:
+        function: what to call.
+        device: is waited for at the end.
+        seconds: to go on for, and for three calls at least; 0 is a single call.
+    """
     function()
     begin = synchronised(device)
-    calls = 0
-    while calls < LEAST_STEPS or time.perf_counter() - begin < seconds:
+    calls, least = 0, LEAST_STEPS if seconds else 1
+    while calls < least or time.perf_counter() - begin < seconds:
         function()
         calls += 1
         if calls % 20 == 0:
@@ -51,29 +61,32 @@ def rate(function: Callable[[], object], device: torch.device, seconds: float) -
     return calls / (synchronised(device) - begin)
 
 
-def product_rate(device: torch.device) -> float:
-    """TFLOP/s of a bfloat16 matrix product on random data (zeros would be quicker)."""
-    n = PRODUCT[device.type]
-    a, b = (torch.randn(n, n, device=device, dtype=torch.bfloat16) for _ in range(2))
-    return 2 * n**3 * rate(lambda: a @ b, device, 1.0) / 1e12
+def product_rate(device: torch.device, edge: int, seconds: float = MEASURED) -> float:
+    """TFLOP/s of a bfloat16 product of two (edge, edge) matrices of random data (zeros would be quicker)."""
+    a, b = (torch.randn(edge, edge, device=device, dtype=torch.bfloat16) for _ in range(2))
+    return 2 * edge**3 * rate(partial(torch.matmul, a, b), device, seconds) / 1e12
 
 
 def flops_of(trainer: Trainer, batch: Batch) -> float:
     """Floating-point operations of one step, forward and backward, counted by torch in the plain way of running it."""
-    quick, trainer.run_gradients = trainer.run_gradients, trainer._gradients
+    # A CUDA graph that was recorded before would launch its kernels unseen.
+    quick, trainer.run_gradients = trainer.run_gradients, trainer.compute_gradients
     with FlopCounterMode(display=False) as counter:
         trainer.gradients(batch)
     trainer.run_gradients = quick
     return float(counter.get_total_flops())
 
 
-def benchmark(config: Config, *, seconds: float = 10.0, compile_modes: list[str] | None = None) -> list[dict]:
+def benchmark(
+    config: Config, *, seconds: float = 10.0, compile_modes: list[str] | None = None, edge: int | None = None
+) -> list[dict[str, object]]:
     """Print a table, a row for each stage, and return it.
 
     Args:
         config: scale, batch, data, files and machine are taken from it; without ``data``, noise stands for photographs.
-        seconds: for each row, after a first step that does not count.
+        seconds: for each row, after a first step that does not count; 0 is a single step.
         compile_modes: ways to run a step (see :mod:`training.compiling`); None is the run's own choice.
+        edge: of the matrices whose product the steps are compared with; None is one that fills the device.
     """
     with tempfile.TemporaryDirectory() as folder:
         config = replace(config, run=str(Path(folder) / "run"), initial=None)
@@ -82,9 +95,11 @@ def benchmark(config: Config, *, seconds: float = 10.0, compile_modes: list[str]
         device = first.device
         name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.processor() or "CPU"
         print(f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}", flush=True)
-        _print_cutting(photographs, config, device)
-        best = product_rate(device)
-        print(f"bfloat16 matrix product of {PRODUCT[device.type]}: {best:.2f} TFLOP/s", flush=True)
+        short = min(MEASURED, seconds)
+        _print_cutting(photographs, config, device, short)
+        edge = edge or MATRIX_EDGE[device.type]
+        best = product_rate(device, edge, short)
+        print(f"bfloat16 matrix product of {edge}: {best:.2f} TFLOP/s", flush=True)
         first.save(0.0)  # what the later stages start from
         run = first.run
         del first
@@ -111,12 +126,11 @@ def _photographs(config: Config) -> Photographs:
     return Photographs(config.scale, [""] * 4, list(noise), [sr.downscale(image, config.scale) for image in noise])
 
 
-def _print_cutting(photographs: Photographs, config: Config, device: torch.device) -> None:
+def _print_cutting(photographs: Photographs, config: Config, device: torch.device, seconds: float) -> None:
+    """A line with the patches per second that one thread chooses, and that the device cuts."""
     patches = Patches(photographs, config.batch, candidates=config.candidates, device=device)
-    steps = iter(range(10**9))
-    chosen = rate(lambda: patches.windows(next(steps)), torch.device("cpu"), 1.0) * config.batch
-    windows = patches.windows(0)
-    cut = rate(lambda: patches.cut(windows), device, 1.0) * config.batch
+    chosen = rate(partial(next, map(patches.windows, count())), torch.device("cpu"), seconds) * config.batch
+    cut = rate(partial(patches.cut, patches.windows(0)), device, seconds) * config.batch
     print(f"patches per second: {chosen:.0f} chosen by one thread, {cut:.0f} cut on {device}", flush=True)
 
 
@@ -141,17 +155,25 @@ def _stage_row(config: Config, photographs: Photographs, seconds: float, best: f
     flops = flops_of(trainer, loop.untaught(0))
     stream = loop.patches.stream(0, 10**9, config.workers)
     begin = synchronised(trainer.device)
-    trainer.train_step(next(stream), 1e-6)
+    trainer.train_step(next(stream), TINY_RATE)
     start = synchronised(trainer.device) - begin
     loop.patches.waited = 0.0
     began = time.perf_counter()
-    steps = rate(lambda: trainer.train_step(next(stream), 1e-6), trainer.device, seconds)
+
+    def step() -> None:
+        trainer.train_step(next(stream), TINY_RATE)
+
+    def move() -> None:
+        for optimiser in trainer.optimisers:
+            optimiser.step()
+
+    steps = rate(step, trainer.device, seconds)
     waited = loop.patches.waited / (time.perf_counter() - began)
     stream.close()
-    moved = rate(lambda: [o.step() for o in trainer.optimisers], trainer.device, min(1.0, seconds))
+    moved = rate(move, trainer.device, min(MEASURED, seconds))
     muon = [o for o in trainer.optimisers if isinstance(o, Muon)]
-    way: WithWayAround = trainer.run_gradients
-    compiled = "no" if way.quick == way.plain else config.compile or "graph"
+    gradients: WithFallback = trainer.run_gradients
+    compiled = "no" if gradients.quick == gradients.plain else config.compile or "graph"
     what = config.latents if config.stage == "latents" else "taught" if config.teacher else ""
     return {
         "stage": " ".join(filter(None, (config.stage, config.variant, what))),

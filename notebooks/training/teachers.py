@@ -25,7 +25,6 @@ import srvae_core as sr
 
 from .compiling import Mode, quickened
 from .config import Config
-from .files import replaced
 from .objective import Pictures
 from .patches import Batch, Patches
 
@@ -80,7 +79,7 @@ class VapSR:
     @torch.no_grad()
     def __call__(self, lr: Tensor) -> Tensor:
         """LR images in [0, 1], (B, 3, h, w) -> (B, 3, s*h, s*w), not clipped."""
-        first = h = self._conv(lr, "conv_first", padding=1)
+        first = h = self._conv(lr, "conv_first", padding=1)  # is added again after the last block
         for number in range(self.blocks):
             h = self._block(h, number)
         h = self._conv(self._conv(h, "conv_body", padding=1) + first, "upsampler.0", padding=1)
@@ -118,6 +117,7 @@ class Networks:
             raise ValueError(f"the teacher enlarges {shown}, and {scale}x is wanted: 8x takes a 4x and a 2x network")
 
     def _run(self, y: Tensor) -> dict[str, Tensor]:
+        # On CUDA all networks together run as one CUDA graph (see `SameSize`): they are hundreds of short kernels.
         for network in self.networks:
             y = network(y.clamp(0, 1))
         return {"answer": y}
@@ -140,7 +140,7 @@ class SelfEnsemble:
 
     def __init__(self, pictures: Pictures, compile: Mode | None = "off") -> None:
         net = copy.deepcopy(pictures.net).requires_grad_(False)
-        self.pictures = Pictures(net, fp32=not pictures.bfloat16, silent=pictures.silent)
+        self.pictures = Pictures(net, fp32=not pictures.bfloat16, without_latents=pictures.without_latents)
         self.run = SameSize(self._run, compile, pictures.device)
 
     def _run(self, up: Tensor, hr: Tensor) -> dict[str, Tensor]:
@@ -170,7 +170,7 @@ def teacher_of(config: Config, pictures: Pictures) -> Networks | SelfEnsemble | 
     return Networks(config.teacher, config.scale, pictures.device, config.compile)
 
 
-class Taught(Patches):
+class TaughtPatches(Patches):
     """Patches whose targets are partly a teacher's answers: fresh ones in every step, or those of a pool.
 
     Answering a pool once pays on a CPU where the teacher is slow. Each batch then turns patches of the pool.
@@ -186,7 +186,9 @@ class Taught(Patches):
     def __init__(
         self, patches: Patches, teacher: Teacher, share: float, pool: int | None = None, file: Path | None = None
     ) -> None:
-        self.__dict__.update(patches.__dict__)  # the same photographs, not a copy of them
+        self.__dict__.update(
+            patches.__dict__
+        )  # the same photographs, which may fill a GPU's memory, not a copy of them
         self.teacher, self.taught_share, self.pool = teacher, share, None
         if pool is not None:
             self.pool = patches.like(batch=pool, share=(0, 1)).windows(0)
@@ -206,7 +208,7 @@ class Taught(Patches):
         # Half precision is a tenth of a grey level, and 10,000 patches are one gigabyte then.
         answers = torch.cat([self.teacher(self.cut(p)).cpu().half() for p in tqdm(pieces, "teacher", disable=None)])
         if file and self.share[0] == 0:
-            with replaced(file) as part:
+            with sr.written_whole(file) as part:
                 save_file({"taught": answers.contiguous()}, part, {"patches": digest})
         return answers
 

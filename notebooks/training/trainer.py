@@ -80,7 +80,7 @@ class Trainer:
         self.config, self.run = config, Path(config.run)
         if config.threads:
             torch.set_num_threads(config.threads)
-        torch.manual_seed(config.seed)
+        torch.manual_seed(config.seed)  # before the network: its first weights are random
         self._join_processes()
         self.net, self.history, self.new_latents = starting_network(config)
         self.net.to(self.device)
@@ -88,12 +88,15 @@ class Trainer:
             p.requires_grad_(config.trains(name))
         self.parameters = {name: p for name, p in self.net.named_parameters() if p.requires_grad}
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
-        self.pictures = Pictures(self.net, fp32=config.fp32, silent=self._is_silent())
+        self.pictures = Pictures(self.net, fp32=config.fp32, without_latents=self._lacks_latents())
         self.vgg, self.distances = self._perceptual_files()
+        # The energy score divides by a mean over the batch, of which each process has only a part.
         mean = self.mean if self.processes > 1 else None
         share = (self.process, self.processes)
         self.objective = objective_of(config)(config, self.pictures, self.vgg, self.distances, share, mean)
-        self.run_gradients = quickened(self._gradients, config.compile if self.processes == 1 else "off", self.device)
+        self.run_gradients = quickened(
+            self.compute_gradients, config.compile if self.processes == 1 else "off", self.device
+        )
         self.optimisers = build_optimisers(self.parameters, config)
         self.step, self.noise_factor, self.finished = 0, 1.0, False
         self.tally = Tally(self.device)
@@ -109,7 +112,7 @@ class Trainer:
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # sizes never change: let cuDNN try which kernels are quickest
 
-    def _is_silent(self) -> bool:
+    def _lacks_latents(self) -> bool:
         """Without biases in ip4-ip6, as before the latents stage, z = 0 gives a latent map of zeros."""
         biased = any(self.net.get_submodule(name).bias.any() for name in ("ip4", "ip5", "ip6"))
         return self.config.stage == "answer" and not biased
@@ -124,10 +127,10 @@ class Trainer:
         vgg = VGG(config.vgg_file, self.device) if config.vgg_file else None
         return vgg, Distances(config.features, self.device)
 
-    def _gradients(self, up: Tensor, hr: Tensor, *drawn: Tensor) -> dict[str, Tensor]:
+    def compute_gradients(self, up: Tensor, hr: Tensor, *drawn: Tensor) -> dict[str, Tensor]:
         """The terms of one batch; their gradients are left in the parameters."""
         for p in self.parameters.values():
-            p.grad = None
+            p.grad = None  # rather than zeros: backward then writes, and need not add
         terms = self.objective(up, hr, dict(zip(self.objective.names, drawn, strict=True)))
         torch.stack(list(terms.values())).sum().backward()
         return {name: t.detach() for name, t in terms.items()}
@@ -156,6 +159,7 @@ class Trainer:
         set_learning_rate(self.optimisers, rate)
         for optimiser in self.optimisers:
             optimiser.step()
+        # In its first steps the average must forget the start quickly: the decay rises from 0.1 to its own value.
         weight = 1 - min(self.config.ema, (1 + self.step) / (10 + self.step))
         torch._foreach_lerp_(list(self.average.values()), [p.detach() for p in self.parameters.values()], weight)
         self.step += 1
@@ -206,7 +210,10 @@ class Trainer:
 
     @torch.no_grad()
     def resume(self) -> float | None:
-        """Go on from the run folder's checkpoint; its seconds, or None where there is none.
+        """Go on from the run folder's checkpoint.
+
+        Returns:
+            The seconds that the run had taken by then; None where there is no checkpoint.
 
         Raises:
             ValueError: the run was begun with other settings (see :meth:`Config.check_goes_on`).
@@ -272,7 +279,7 @@ class Trainer:
 
     def validate(self, held_out: Batch) -> dict[str, float]:
         """:meth:`judge` at z = 0 and, where there are latents, at the prior."""
-        return self.judge(held_out, {"": 0.0} | ({} if self.pictures.silent else {"_sample": sr.PRIOR_SD}))
+        return self.judge(held_out, {"": 0.0} | ({} if self.pictures.without_latents else {"_sample": sr.PRIOR_SD}))
 
     @torch.no_grad()
     def calibrate_noise(self, patches: Batch, factors: Sequence[float] = FACTORS) -> None:
@@ -286,14 +293,21 @@ class Trainer:
 
 
 def starting_network(config: Config) -> tuple[sr.SRVAE, list[dict], bool]:
-    """The network that a run starts with, the history of its weights, and whether its latent branch is new.
+    """The network that a run starts with. Parts of another shape or scale than the initial weights start anew.
 
-    Parts of another shape or scale than the initial weights start anew.
+    Args:
+        config: the run's settings.
+
+    Returns:
+        The network on the CPU; the stages that made its weights, oldest first; and whether its latent branch is new.
+
+    Raises:
+        FileNotFoundError, ValueError: ``initial`` is neither a run nor a weights file.
     """
     net = sr.SRVAE(config.scale, encoder=config.has_encoder, grid_generator=True)
     if not config.fillers:
         with torch.no_grad():
-            net.SR_res.weight.zero_()  # the random residual of the first steps would teach silence
+            net.SR_res.weight.zero_()  # a random residual would teach the decoder to ignore z
     if not config.initial:
         return net, [], False
     source = Path(config.initial)

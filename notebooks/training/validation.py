@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+import metrics
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,7 +18,7 @@ from .perceptual import VGG, Distances, energy_score
 
 SAMPLES = 6  # of each patch
 AT_ONCE = 8  # patches
-ACTIVE = 0.01  # nats above which a latent carries something
+ACTIVE = 0.01  # nats above which a latent counts as carrying something
 FACTORS = [2 ** (i / 4) for i in range(-2, 11)]  # of ip4's weights, from 0.7 to 5.7
 
 
@@ -27,15 +28,15 @@ def _images(patches: Tensor) -> list[np.ndarray]:
 
 
 def mean_psnr(pictures: Tensor, originals: Tensor, border: int) -> float:
-    """PSNR on Y in dB of patches, each (B, 3, H, W) in [0, 1], averaged."""
+    """PSNR on Y in dB, averaged over patches: two (B, 3, H, W) in [0, 1]; ``border`` pixels are left out."""
     pairs = zip(_images(pictures), _images(originals), strict=True)
-    return float(np.mean([sr.psnr_y(a, b, border) for a, b in pairs]))
+    return float(np.mean([metrics.psnr_y(a, b, border) for a, b in pairs]))
 
 
 def mean_diversity(samples: list[Tensor], originals: Tensor) -> float:
-    """``srvae_core.diversity`` of samples of the same patches, each (B, 3, H, W), averaged over the patches."""
+    """``metrics.diversity`` of samples of the same patches, each (B, 3, H, W), averaged over the patches."""
     by_patch = zip(*(_images(s) for s in samples), strict=True)
-    return float(np.mean([sr.diversity(s, o) for s, o in zip(by_patch, _images(originals), strict=True)]))
+    return float(np.mean([metrics.diversity(s, o) for s, o in zip(by_patch, _images(originals), strict=True)]))
 
 
 @torch.no_grad()
@@ -74,7 +75,7 @@ def judge(
         lr = pictures.downscale(hr) if consistency else None
         for name, spread in draws.items():
             latents = [None]
-            if spread:
+            if spread:  # the same noise for every run, so that their figures compare
                 noise = [sr.noise(seed, len(up)).to(device) for seed in range(SAMPLES)]
                 latents = [spread / sr.PRIOR_SD * pictures.shaped(up, eps) for eps in noise]
             answers[name].append([pictures.answer(code, z, up, lr).cpu() for z in latents])
@@ -107,6 +108,7 @@ def noise_factor(
     latents = [pictures.shaped(up, sr.noise(seed, len(up)).to(pictures.device)) for seed in range(2)]
 
     def score(factor: float) -> float:
+        # ip4 acts on z alone, so a factor of its weights is a factor of z.
         samples = [pictures.answer(code, factor * z, up, lr) for z in latents]
         return float(energy_score(distances, *samples, hr, zero))
 
@@ -138,7 +140,7 @@ def sampling_figures(
     zero = pictures.answer(code, None, up, lr)
     noise = [sr.noise(seed, len(up)).to(device) for seed in range(SAMPLES)]
     samples = [pictures.answer(code, sr.PRIOR_SD * g * eps, up, lr) for eps in noise]
-    pairs = list(zip(samples[::2], samples[1::2], strict=True))
+    pairs = list(zip(samples[::2], samples[1::2], strict=True))  # independent ones: each sample is in one pair
     figures = {
         "energy": float(np.mean([float(energy_score(distances, a, b, hr, zero)) for a, b in pairs])),
         "spread": float(torch.stack(samples).std(0).mean() * 255),

@@ -1,12 +1,16 @@
-"""Parity with Caffe: OpenCV's importer runs the release's nets on the .caffemodel that the core loads."""
+"""The release's ways: parity with Caffe, whose nets OpenCV's importer runs on the same .caffemodel, and its tiles."""
 
 import re
 from pathlib import Path
 
 import cv2
+import metrics
 import numpy as np
 import pytest
+import release
 import torch
+from helpers import caffemodel
+from pictures import picture
 
 import srvae_core as sr
 
@@ -14,7 +18,10 @@ import srvae_core as sr
 def random_weights(layers: list[sr.Layer], seed: int) -> dict[str, list[np.ndarray]]:
     """Blobs in Caffe's shapes, scaled so that every layer, also the latents', shows in the output."""
     rng = np.random.default_rng(seed)
-    normal = lambda shape, sd: (rng.standard_normal(shape, np.float32) * sd).astype(np.float32)  # noqa: E731
+
+    def normal(shape: tuple[int, ...] | int, sd: float) -> np.ndarray:
+        return (rng.standard_normal(shape, np.float32) * sd).astype(np.float32)
+
     blobs = {}
     for layer in layers:
         if layer.kind == "prelu":
@@ -26,20 +33,6 @@ def random_weights(layers: list[sr.Layer], seed: int) -> dict[str, list[np.ndarr
         fan = layer.cin * layer.kernel**2 / (layer.stride**2 if layer.kind == "deconv" else 1)
         blobs[layer.name] = [normal(shape, fan**-0.5), normal(layer.cout, 0.1)]
     return blobs
-
-
-def caffemodel(blobs: dict[str, list[np.ndarray]], *, v1: bool = False):
-    """A NetParameter message, in the present form or as Caffe wrote it before 2015 ("layers", 4-dim shapes)."""
-    net = sr._caffe_net_message()(name="SR-VAE")
-    for name, arrays in blobs.items():
-        layer = (net.layers if v1 else net.layer).add(name=name)
-        for a in arrays:
-            blob = layer.blobs.add(data=a.astype("<f4").tobytes())
-            if v1:
-                blob.num, blob.channels, blob.height, blob.width = (1,) * (4 - a.ndim) + a.shape
-            else:
-                blob.shape.dim.extend(a.shape)
-    return net
 
 
 def prototxt(layers: list[sr.Layer]) -> str:
@@ -112,6 +105,7 @@ def run_opencv(layers: list[sr.Layer], path: Path, inputs: dict[str, np.ndarray]
     return net.forward(layers[-1].name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", ["deploy", "training"])
 def test_parity_with_opencvs_caffe(nets, tmp_path, form):
     scale, path, blobs, layers = nets
@@ -127,7 +121,7 @@ def test_parity_with_opencvs_caffe(nets, tmp_path, form):
     if form == "training":
         wanted = wanted + up
 
-    model = sr.load_model(path, scale=scale)
+    model = release.load_caffemodel(path, scale=scale)
     if form == "training":
         path.unlink()
     assert model.residual == (form == "training")
@@ -140,11 +134,12 @@ def test_parity_with_opencvs_caffe(nets, tmp_path, form):
     assert np.abs(silent - wanted).max() > 0.01 * np.abs(wanted).max(), "the latents must count in this test"
 
 
+@pytest.mark.slow
 def test_v1_form_loads_to_the_same(nets, tmp_path):
     scale, path, blobs, _ = nets
     old = tmp_path / "old.caffemodel"
     old.write_bytes(caffemodel(blobs, v1=True).SerializeToString())
-    a, b = (sr.load_model(p, scale=scale).state_dict() for p in (path, old))
+    a, b = (release.load_caffemodel(p, scale=scale).state_dict() for p in (path, old))
     old.unlink()
     assert a.keys() == b.keys()
     for name, tensor in a.items():
@@ -155,7 +150,7 @@ def test_v1_form_loads_to_the_same(nets, tmp_path):
 
 def test_loaded_model_enlarges(nets):
     scale, path, _, _ = nets
-    model = sr.load_model(path, scale=scale)
+    model = release.load_caffemodel(path, scale=scale)
     assert not model.training
     assert not model.has_encoder
     lr = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
@@ -178,11 +173,12 @@ def test_training_snapshot_warns_of_layers_left_aside(tmp_path):
     spare = {"feat1_1_HR": [np.ones((2, 2), np.float32)], "conv5_4": [np.ones((1, 2), np.float32)]}
     path = changed_file(tmp_path, spare)
     with pytest.warns(UserWarning, match="layers left aside: feat1_1_HR, conv5_4$") as caught:
-        sr.load_model(path, scale=4)
+        release.load_caffemodel(path, scale=4)
     path.unlink()
     assert caught[0].filename == __file__, "the warning points at the caller"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -203,7 +199,7 @@ def test_training_snapshot_warns_of_layers_left_aside(tmp_path):
 def test_files_that_do_not_fit(tmp_path, changes, message):
     path = changed_file(tmp_path, changes)
     with pytest.raises(ValueError, match=re.escape(message)):
-        sr.load_model(path, scale=4)
+        release.load_caffemodel(path, scale=4)
     path.unlink()
 
 
@@ -212,11 +208,13 @@ def test_wrong_scale(nets):
     scale, path, _, _ = nets
     other = 12 - scale
     with pytest.raises(ValueError, match=f"does not fit the {other}x SR-VAE: .*input1.weight is"):
-        sr.load_model(path, scale=other)
-    with pytest.raises(ValueError, match="give scale=4 or scale=8"):
+        release.load_caffemodel(path, scale=other)
+    with pytest.raises(ValueError, match="is a Caffe model: load_caffemodel"):
         sr.load_model(path)
+    with pytest.raises(FileNotFoundError):
+        release.load_caffemodel(path.with_name("gone.caffemodel"), scale=scale)
     with pytest.raises(ValueError, match="scale must be 4 or 8, not 2"):
-        sr.load_model(path, scale=2)
+        release.load_caffemodel(path, scale=2)
 
 
 def test_truncated_file(nets, tmp_path):
@@ -226,7 +224,7 @@ def test_truncated_file(nets, tmp_path):
     for size in (len(data) // 2, len(data) - 1):
         cut.write_bytes(data[:size])
         with pytest.raises(ValueError, match=r"cut.caffemodel is no readable .caffemodel, perhaps cut short"):
-            sr.load_model(cut, scale=scale)
+            release.load_caffemodel(cut, scale=scale)
     cut.unlink()
 
 
@@ -236,11 +234,11 @@ def test_shape_and_numbers_disagree(tmp_path):
     path = tmp_path / "short.caffemodel"
     path.write_bytes(net.SerializeToString())
     with pytest.raises(ValueError, match=re.escape("feat1_1 holds 5 numbers for the shape (64, 3, 3, 3)")):
-        sr.load_model(path, scale=4)
+        release.load_caffemodel(path, scale=4)
     net.layer[0].blobs[0].data = b"\0" * 7
     path.write_bytes(net.SerializeToString())
     with pytest.raises(ValueError, match=r"short\.caffemodel.*feat1_1"):
-        sr.load_model(path, scale=4)
+        release.load_caffemodel(path, scale=4)
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n" + bytes(99), b"not a caffemodel at all", b"\x0a\x03abc"])
@@ -248,4 +246,69 @@ def test_not_a_caffemodel(tmp_path, content):
     path = tmp_path / "photo.caffemodel"
     path.write_bytes(content)
     with pytest.raises(ValueError, match=r"photo\.caffemodel is no "):
-        sr.load_model(path, scale=4)
+        release.load_caffemodel(path, scale=4)
+
+
+# --- the release's rule ------------------------------------------------------------------------------------
+
+
+def release_reference(lr: np.ndarray, model: sr.SRVAE, temperature: float, seed: int, transforms: int) -> np.ndarray:
+    """What the release's notebooks do, written from their description; (s*H, s*W, 3) float."""
+    s, generator = model.scale, torch.Generator().manual_seed(seed)
+    big = sr.enlarge(lr, s).astype(np.float32) / 255  # the 8-bit PNG that they read
+    total = 0
+    for k in range(transforms):
+        image = np.rot90(big, k % 4)
+        image = image[:, ::-1] if k >= 4 else image
+        rows, cols = ([*range(0, n - 128, 64), n - 128] for n in image.shape[:2])
+        answer, count = np.zeros_like(image), np.zeros((*image.shape[:2], 1))
+        for y in rows:
+            for x in cols:
+                tile = torch.from_numpy(image[y : y + 128, x : x + 128].transpose(2, 0, 1)[None].copy())
+                sd = temperature * 0.1 * torch.randn(1, 1024, generator=generator)
+                sample = model(tile, model.generator(tile) * sd)
+                answer[y : y + 128, x : x + 128] += sample[0].numpy().transpose(1, 2, 0)
+                count[y : y + 128, x : x + 128] += 1
+        answer = answer / count
+        total = total + np.rot90(answer[:, ::-1] if k >= 4 else answer, -(k % 4))
+    return total / transforms
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("scale", "size", "transforms", "temperature"),
+    [(4, (32, 41), 8, 10.0), (4, (55, 48), 1, 10.0), (8, (26, 17), 1, 1.0), (8, (16, 16), 8, 0.0)],
+)
+def test_release_tiling_is_the_releases_rule(random_model, scale, size, transforms, temperature):
+    lr, model = picture(*size), random_model(scale)
+    with torch.inference_mode():
+        wanted = release_reference(lr, model, temperature, 7, transforms)
+    ensemble = transforms == 8
+    got = release.super_resolve(lr, model, temperature=temperature, seed=7, self_ensemble=ensemble, as_float=True)
+    assert np.abs(got - wanted).max() < 1e-5 * np.abs(wanted).max()
+
+
+def test_release_tiling_mirrors_small_images(random_model):
+    """Smaller than one tile, where the release crashes: the mirrored image's answer, cut."""
+    lr = picture(20, 32)
+    mirrored = np.concatenate([lr, lr[::-1]])[:32]
+    small, large = (release.super_resolve(x, random_model(4), as_float=True)[:60] for x in (lr, mirrored))
+    np.testing.assert_allclose(small, large, atol=1e-3)  # up to the enlarged border, some rows further down
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sr.available_models())
+def test_whole_tiling_is_no_worse_than_the_releases(shipped, photographs, name, record_property):
+    """Within 0.03 dB of the release's tiles on every bundled photograph, at z = 0, without self-ensemble."""
+    model, gain = shipped(name), {}
+    for photograph, hr in photographs.items():
+        hr = sr.crop_to_multiple(hr, model.scale)
+        lr = sr.downscale(hr, model.scale)
+        whole, tiles = (
+            metrics.psnr_y(enlarge(lr, model, temperature=0.0, consistency=True, as_float=True), hr, model.scale)
+            for enlarge in (sr.super_resolve, release.super_resolve)
+        )
+        gain[photograph] = whole - tiles
+        print(f"{name} {photograph}: whole {whole:.3f} dB, release tiling {tiles:.3f} dB, {whole - tiles:+.3f}")
+    record_property("whole minus release, dB", gain)
+    assert min(gain.values()) >= -0.03, gain

@@ -20,15 +20,20 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Locator, Page
 
-ROOT = Path(__file__).resolve().parents[1]
-QUIET = (
-    *("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"),
-    *("--disable-sync", "--no-first-run"),
-)
-PICTURE = "img.srvae-picture"
-STILL = 0.7  # seconds: longer than from a key to the first frame that it brings
+ROOT = Path(__file__).resolve().parents[2]
+FLAGS = [  # of Chromium: it runs as root here and there, without a screen, and asks nobody for news
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+PICTURE = "img.srvae-picture"  # the view's, among all pictures of a page
+UNCHANGED = 0.7  # seconds without a new frame that count as rest: longer than from a key to the first that it brings
+START_SECONDS = 60  # that a server may take to start
 
 
 class NoBrowserError(RuntimeError):
@@ -48,7 +53,7 @@ def chromium() -> str:
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if path := shutil.which(name):
             return path
-    raise NoBrowserError("no Chromium is found: apt-get install chromium")
+    raise NoBrowserError("there is no Chromium here: apt-get install chromium")
 
 
 def write_notebook(path: Path, *cells: str) -> None:
@@ -63,33 +68,36 @@ def write_notebook(path: Path, *cells: str) -> None:
 
 @contextmanager
 def server(folder: Path, application: str = "jupyterlab") -> Iterator[str]:
-    """The server of "jupyterlab" or "notebook" over a folder; gives its address, %s standing for what is opened."""
-    with socket.socket() as free:
+    """A server over a folder, for as long as the context lasts.
+
+    Args:
+        folder: what it shows.
+        application: "jupyterlab" or "notebook".
+
+    Yields:
+        Its address, in which %s stands for what is opened.
+
+    Raises:
+        RuntimeError: it did not start.
+    """
+    with socket.socket() as free:  # the system names a free port
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    token = secrets.token_hex(8)
+    token = secrets.token_hex(8)  # nobody else on this machine gets into the kernels
     command = [sys.executable, "-m", application, "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1"]
     command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}", "--LabApp.news_url=None"]
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     path = [str(ROOT), str(ROOT / "notebooks"), *filter(None, [os.environ.get("PYTHONPATH")])]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path)}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path)}  # for the kernels
     with TemporaryDirectory() as own, (Path(own) / "log").open("w+") as log:
-        environment |= {"JUPYTER_CONFIG_DIR": own, "JUPYTERLAB_WORKSPACES_DIR": own}
-        environment |= {"JUPYTERLAB_SETTINGS_DIR": own}
+        # a user's own settings and open notebooks stay out of it
+        environment |= dict.fromkeys(
+            ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_WORKSPACES_DIR", "JUPYTERLAB_SETTINGS_DIR"), own
+        )
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
             base = f"http://127.0.0.1:{port}"
-            for _ in range(240):
-                try:
-                    urllib.request.urlopen(f"{base}/api/status?token={token}", timeout=5)
-                    break
-                except OSError:
-                    if process.poll() is not None:
-                        break
-                    time.sleep(0.25)
-            else:
-                process.kill()
-            if process.poll() is not None:
+            if not answers(process, f"{base}/api/status?token={token}"):
                 log.seek(0)
                 raise RuntimeError(f"{application} did not start: {log.read()[-2000:]}")
             yield f"{base}/%s?token={token}"
@@ -98,41 +106,57 @@ def server(folder: Path, application: str = "jupyterlab") -> Iterator[str]:
             process.wait(30)
 
 
+def answers(process: subprocess.Popen[bytes], address: str) -> bool:
+    """Wait until a server answers; False where its process ends, or takes longer than a minute."""
+    end = time.monotonic() + START_SECONDS
+    while process.poll() is None and time.monotonic() < end:
+        try:
+            urllib.request.urlopen(address, timeout=5)
+            return True
+        except OSError:  # not yet
+            time.sleep(0.25)
+    return False
+
+
 @contextmanager
 def page(address: str, **options: object) -> Iterator[Page]:
     """A page of a fresh Chromium at an address; ``options`` are for playwright's ``new_page``."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium(), args=list(QUIET))
+        browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
         try:
-            one = browser.new_page(**options)
-            one.set_default_timeout(60_000)
-            one.goto(address)
-            yield one
+            tab = browser.new_page(**options)
+            tab.set_default_timeout(60_000)
+            tab.goto(address)
+            yield tab
         finally:
             browser.close()
 
 
-def await_kernel(one: Page) -> None:
+def await_kernel(tab: Page) -> None:
     """Wait until the notebook that is open has a kernel."""
-    one.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", state="attached")
+    tab.wait_for_selector(".jp-Notebook-ExecutionIndicator[data-status=idle]", state="attached")
 
 
-def run_all(one: Page) -> None:
+def run_all(tab: Page) -> None:
     """Run all cells of the notebook that is open and wait for the view's picture."""
-    await_kernel(one)
-    # the kernel is asked for where Lab does not take the notebook's word for it
-    one.add_locator_handler(one.locator(".jp-Dialog"), lambda: one.locator(".jp-Dialog .jp-mod-accept").click())
-    one.wait_for_timeout(1000)
-    one.locator(".lm-MenuBar-item", has_text="Run").click()
-    one.locator(".lm-Menu-item[data-command='notebook:run-all-cells'], [data-command='runmenu:run-all']").first.click()
-    one.wait_for_selector(PICTURE)
+    await_kernel(tab)
+
+    def accept() -> None:
+        tab.locator(".jp-Dialog .jp-mod-accept").click()
+
+    # a dialog asks for the kernel where Lab does not take the notebook's word for it
+    tab.add_locator_handler(tab.locator(".jp-Dialog"), accept)
+    tab.wait_for_timeout(1000)
+    tab.locator(".lm-MenuBar-item", has_text="Run").click()
+    tab.locator(".lm-Menu-item[data-command='notebook:run-all-cells'], [data-command='runmenu:run-all']").first.click()
+    tab.wait_for_selector(PICTURE)
 
 
-def picture(one: Page) -> tuple[str, bytes]:
+def picture(tab: Page) -> tuple[str, bytes]:
     """The address of the picture on show, which is new for every frame, and its bytes."""
-    source, data = one.evaluate(
+    source, data = tab.evaluate(
         """async selector => {
              const source = document.querySelector(selector).src;
              const reader = new FileReader();
@@ -145,29 +169,33 @@ def picture(one: Page) -> tuple[str, bytes]:
     return source, base64.b64decode(data)
 
 
-def at_rest(one: Page) -> bytes:
-    """The PNG that the view shows once nothing has changed for a while."""
+def at_rest(tab: Page, unchanged: float = UNCHANGED) -> bytes:
+    """The PNG that the view shows once nothing has changed for so many seconds.
+
+    Raises:
+        TimeoutError: it goes on changing, for a minute.
+    """
     last, since, data = "", time.monotonic(), b""
     for _ in range(600):
-        now = one.eval_on_selector(PICTURE, "image => image.src")
+        now = tab.eval_on_selector(PICTURE, "image => image.src")
         if now != last:
             last, since = now, time.monotonic()
-        elif time.monotonic() - since > STILL:
+        elif time.monotonic() - since > unchanged:
             try:
-                source, data = picture(one)
+                source, data = picture(tab)
             except Exception:  # the address was given up between reading and fetching it
                 source, data = "", b""
             if source == last and data.startswith(b"\x89PNG"):
                 return data
-        one.wait_for_timeout(100)
+        tab.wait_for_timeout(100)
     raise TimeoutError(
-        f"the view does not come to rest; it shows {data[:8]!r}, {one.locator('.srvae-view').inner_text()}"
+        f"the view does not come to rest; it shows {data[:8]!r}, {tab.locator('.srvae-view').inner_text()}"
     )
 
 
-def slider(one: Page, text: str) -> object:
+def slider(tab: Page, text: str) -> Locator:
     """The handle of the slider that a screen reader calls so."""
-    return one.get_by_role("slider", name=text)
+    return tab.get_by_role("slider", name=text)
 
 
 def step_milliseconds(
@@ -196,32 +224,38 @@ def _step_milliseconds(
 ) -> tuple[float, float]:
     write_notebook(
         notebook,
-        "import cv2, benchmarks, viewer",
-        f"photograph = cv2.resize(benchmarks.bundled('astronaut'), ({size}, {size}), interpolation=cv2.INTER_AREA)",
+        "import cv2, viewer\nfrom benchmarks.sets import bundled",
+        f"photograph = cv2.resize(bundled('astronaut'), ({size}, {size}), interpolation=cv2.INTER_AREA)",
         f"view = viewer.View({{'astronaut': photograph}}, {scale})\n"
         f"view.apply({{'temperature': 1.0}} | {dict(settings)})\nview.show()",
     )
-    with page(address % f"lab/tree/{notebook.name}") as one:
-        run_all(one)
-        times: tuple[list[float], list[float]] = [], []
-        slider(one, "Latent sample").focus()
+    first: list[float] = []
+    further: list[float] = []
+    with page(address % f"lab/tree/{notebook.name}") as tab:
+        run_all(tab)
+        slider(tab, "Latent sample").focus()
         for _ in range(rounds):
-            at_rest(one)
-            for step in range(1 + steps):
-                one.evaluate(
-                    """selector => {
-                         const image = document.querySelector(selector);
-                         let start;  // when the key arrives, not when it is asked for from outside
-                         const note = () => start = performance.now();
-                         document.addEventListener("keydown", note, {capture: true, once: true});
-                         window.shown = new Promise(done => new MutationObserver(async (_, observer) => {
-                           observer.disconnect();
-                           await image.decode().catch(() => {});
-                           done(performance.now() - start);
-                         }).observe(image, {attributes: true, attributeFilter: ["src"]}));
-                       }""",
-                    PICTURE,
-                )
-                one.keyboard.press("ArrowRight")
-                times[step > 0].append(one.evaluate("window.shown"))
-    return median(times[0]), median(times[1])
+            at_rest(tab)
+            first.append(press_and_wait(tab))
+            further += [press_and_wait(tab) for _ in range(steps)]
+    return median(first), median(further)
+
+
+def press_and_wait(tab: Page) -> float:
+    """Milliseconds from the right arrow key to the next frame, decoded and in the page."""
+    tab.evaluate(
+        """selector => {
+             const image = document.querySelector(selector);
+             let start;  // when the key arrives, not when it is asked for from outside
+             const note = () => start = performance.now();
+             document.addEventListener("keydown", note, {capture: true, once: true});
+             window.shown = new Promise(done => new MutationObserver(async (_, observer) => {
+               observer.disconnect();
+               await image.decode().catch(() => {});
+               done(performance.now() - start);
+             }).observe(image, {attributes: true, attributeFilter: ["src"]}));
+           }""",
+        PICTURE,
+    )
+    tab.keyboard.press("ArrowRight")
+    return tab.evaluate("window.shown")

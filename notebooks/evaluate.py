@@ -1,0 +1,25 @@
+"""Scores, speed and memory from the command line; ``python notebooks/evaluate.py --help`` lists what it does."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the core, where it is not installed
+
+from benchmarks.cli import main
+
+
+def add_slider(commands: object) -> None:
+    """Add the view's command. It alone needs Jupyter's widgets, so it is not there where they are missing."""
+    try:
+        from viewer.timing import add_slider
+    except ModuleNotFoundError as error:
+        if error.name not in ("ipywidgets", "IPython"):
+            raise
+        return
+    add_slider(commands)
+
+
+if __name__ == "__main__":
+    # the other commands start without loading the view; a list of all commands needs it
+    wanted = not sys.argv[1:] or sys.argv[1] in ("slider", "-h", "--help")
+    main(more=[add_slider] if wanted else [])

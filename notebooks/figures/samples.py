@@ -1,0 +1,178 @@
+"""Samples of one patch, their mean and deviation, and the best that z could do.
+
+fig = samples(draw_samples())
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import metrics
+import numpy as np
+import torch
+from benchmarks.csvfiles import Row
+from benchmarks.evaluate import SAMPLES_PER_IMAGE
+from benchmarks.sets import bundled
+from matplotlib.figure import Figure
+
+import srvae_core as sr
+
+from .crops import CROPS, crop_row, labelled, recorded
+from .style import FIGURE_WIDTH, colour, show
+
+FIT_STEPS = 120
+PATCH_CORNER = (56, 160)  # top and left of the astronaut's face, in pixels of the original
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples of one 128x128 patch; pictures are (128, 128, 3) uint8.
+
+    Attributes:
+        model: its name, such as "4x-P".
+        zero: the answer at z = 0.
+        drawn: one picture for each seed 0, 1, ... at temperature 1.
+        fitted: the picture of the z that comes nearest to the original.
+        psnr: panel -> PSNR in dB.
+        crop: the patch as data/crops.csv names it.
+    """
+
+    model: str
+    hr: np.ndarray
+    bicubic: np.ndarray
+    zero: np.ndarray
+    drawn: list[np.ndarray]
+    fitted: np.ndarray
+    psnr: dict[str, float]
+    crop: str
+
+    @property
+    def rows(self) -> list[Row]:
+        """The measured numbers as rows of data/crops.csv."""
+        values = {(panel, "psnr"): value for panel, value in self.psnr.items()}
+        values |= {
+            ("deviation", "largest"): self.deviation.max(),
+            ("deviation", "mean"): self.deviation.mean(),
+            ("samples", "diversity"): metrics.diversity(self.drawn[:SAMPLES_PER_IMAGE], self.hr),
+        }
+        version = sr.weights_version(self.model)
+        picture = ("samples", "bundled", "astronaut", self.crop)
+        return [crop_row(*picture, *panel, f"{value:.4f}", version) for panel, value in values.items()]
+
+    @property
+    def mean(self) -> np.ndarray:
+        """The mean picture, (128, 128, 3) uint8."""
+        return mean_picture(self.drawn)
+
+    @property
+    def deviation(self) -> np.ndarray:
+        """Per-pixel standard deviation over samples, averaged over RGB, in grey levels (128, 128)."""
+        return np.std(np.stack(self.drawn).astype(np.float32), 0).mean(2)
+
+
+def mean_picture(pictures: list[np.ndarray]) -> np.ndarray:
+    """The mean of uint8 pictures, rounded to uint8."""
+    return np.rint(np.mean(pictures, 0)).astype(np.uint8)
+
+
+def fit_latents(model: sr.SRVAE, lr: np.ndarray, hr: np.ndarray, steps: int = FIT_STEPS) -> torch.Tensor:
+    """The z, (1, 1024), whose picture is nearest to the original in L1, by gradient descent through the decoder.
+
+    Stands for the posterior's mean: the encoder is not shipped.
+
+    Args:
+        lr: one patch, (128/s, 128/s, 3) uint8.
+        hr: (128, 128, 3) uint8.
+        steps: of Adam.
+    """
+    torch.manual_seed(0)  # the same start, so the same figure
+    up = sr.to_tensor(sr.enlarge(lr, model.scale))
+    target = sr.to_tensor(hr)
+    with torch.no_grad():  # features do not depend on z
+        code = model.input_code(model.features(up))
+    # exactly zero lies on a corner of ip4's ReLU, where the gradient may vanish
+    z = (0.01 * torch.randn(1, sr.LATENTS)).requires_grad_()
+    optimiser = torch.optim.Adam([z], lr=0.02)
+    for _ in range(steps):
+        loss = (model.reconstruct(code, model.latent_map(z), up) - target).abs().mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+    return z.detach()
+
+
+def draw_samples(
+    model_name: str | None = None, *, count: int = 16, steps: int = FIT_STEPS, model: sr.SRVAE | None = None
+) -> Samples:
+    """Samples of a patch of the astronaut's face at temperature 1, and the picture of the fitted z.
+
+    Args:
+        model_name: such as "4x-D"; None takes the last that is shipped at 4x, which is 4x-P.
+        count: how many samples mean and deviation are of.
+        steps: of the fit.
+        model: the model of that name, where it is loaded already.
+    """
+    model_name = model_name or sr.available_models(4)[-1]
+    model = model or sr.load_model(model_name)
+    s = model.scale
+    hr, lr, crop = _patch(s)
+    sampler = sr.Sampler(model, lr)
+    drawn = [sampler(seed, 1.0) for seed in range(count)]
+    z = fit_latents(model, lr, hr, steps)
+    with torch.inference_mode():
+        g = sr.LatentField(model, sr.to_tensor(lr), eight_bit=True).g
+    # the sampler computes z = temperature * 0.1 * g * eps, so this eps gives back the fitted z
+    fitted = sampler(temperature=1.0, eps=z / (sr.PRIOR_SD * g))
+    bicubic, zero = sr.enlarge(lr, s), sampler(0, 0.0)
+    pictures = {"Bicubic": bicubic, "z = 0": zero, "fitted z": fitted}
+    pictures |= {f"sample {i + 1}": picture for i, picture in enumerate(drawn)}
+    pictures["mean"] = mean_picture(drawn)
+    psnr = {name: metrics.fidelity(picture, hr, s)["psnr"] for name, picture in pictures.items()}
+    return Samples(model_name, hr, bicubic, zero, drawn, fitted, psnr, crop)
+
+
+def _patch(scale: int) -> tuple[np.ndarray, np.ndarray, str]:
+    """The patch of the figure: (128, 128, 3), its LR image, and its name in data/crops.csv."""
+    whole = bundled("astronaut")
+    top, left = (n // scale for n in PATCH_CORNER)
+    n = sr.PATCH // scale
+    # cut from the LR image of the whole photograph, so that no border is seen in it
+    lr = np.ascontiguousarray(sr.downscale(whole, scale)[top : top + n, left : left + n])
+    hr = np.ascontiguousarray(whole[top * scale :, left * scale :][: sr.PATCH, : sr.PATCH])
+    return hr, lr, f"{sr.PATCH}x{sr.PATCH}+{left * scale}+{top * scale}"
+
+
+def samples(drawn: Samples | None = None, crops_file: Path = CROPS) -> Figure:
+    """Samples of one crop, their mean and per-pixel standard deviation, and the fitted z as the upper bound.
+
+    Args:
+        drawn: from :func:`draw_samples`, with at least four samples.
+        crops_file: where the numbers are read from.
+    """
+    d = draw_samples() if drawn is None else drawn
+    rows = d.rows
+    fig, axes = plt.subplots(2, 5, figsize=(FIGURE_WIDTH, 4.15), layout="constrained")
+    # panel, picture, and the method whose colour its border takes
+    variant = f"SR-VAE-{sr.ModelName.of(d.model).variant}"
+    panels = [
+        ("Bicubic", d.bicubic, "Bicubic"),
+        ("z = 0", d.zero, variant),
+        *[(f"sample {i + 1}", d.drawn[i], "sample") for i in range(4)],
+        ("mean", d.mean, "sample"),
+        ("deviation", d.deviation, "sample"),
+        ("fitted z", d.fitted, variant),
+        ("HR", d.hr, "HR"),
+    ]
+    for ax, (name, picture, method) in zip(axes.flat, panels, strict=True):
+        if name == "deviation":
+            largest = recorded(rows, "deviation", "largest", crops_file)
+            label = "std" if largest is None else f"std: 0 to {largest:.1f} of 255"
+            # cividis looks the same to the colour-blind; its brightest level is the largest deviation
+            show(ax, picture, label, colour(method), cmap="cividis", vmin=0)
+        else:
+            label = f"mean of {len(d.drawn)}" if name == "mean" else name
+            show(ax, picture, labelled(label, rows, name, crops_file), colour(method))
+    fig.suptitle(f"{d.model} at temperature 1", fontsize=9)
+    return fig

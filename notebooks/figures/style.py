@@ -1,0 +1,53 @@
+"""Sizes and colours that all figures share, how a picture is shown and how a figure is saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from benchmarks.csvfiles import DATA
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+FIGURES = DATA / "figures"
+FIGURE_WIDTH = 8.8  # inches; at 100 dots per inch the width that a README shows
+PLOT_STYLE = {
+    "font.size": 8,
+    "axes.titlesize": 8,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+    "figure.dpi": 100,
+    "savefig.dpi": 200,
+}
+# Okabe and Ito's colours, which the colour-blind can tell apart: one for each method, everywhere.
+COLOURS = {"Bicubic": "#666666", "SR-VAE-D": "#0072B2", "SR-VAE-P": "#D55E00", "sample": "#009E73", "HR": "#000000"}
+PEER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#F0E442")  # of other methods
+
+
+def colour(method: str, peers: Sequence[str] = ()) -> str:
+    """A method's colour, "#RRGGBB"; peers take theirs in the order of their names, anything else is black."""
+    if method in COLOURS:
+        return COLOURS[method]
+    return PEER_COLOURS[sorted(peers).index(method) % len(PEER_COLOURS)] if method in peers else "#000000"
+
+
+def show(ax: Axes, picture: np.ndarray, title: str, edge: str = "#000000", **options: object) -> None:
+    """A picture with its pixels sharp, its title above and a border in its method's colour.
+
+    Args:
+        picture: (H, W, 3) uint8, or (H, W) numbers for a colour map.
+        options: for matplotlib's ``imshow``.
+    """
+    ax.imshow(picture, interpolation="nearest", **options)
+    ax.set_title(title, pad=3)
+    ax.set(xticks=[], yticks=[])
+    for spine in ax.spines.values():
+        spine.set(visible=True, color=edge, linewidth=1.5)
+
+
+def save(fig: Figure, path: Path) -> None:
+    """Write a figure without the date, so that the same figure is the same file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fig.savefig(path, metadata={"CreationDate": None} if path.suffix == ".pdf" else {"Software": None})

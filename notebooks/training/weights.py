@@ -1,0 +1,111 @@
+"""Compact weights files, as ``srvae_core.load_model`` reads them."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+import srvae_core as sr
+
+ENCODER = ("encoder1", "encoder2", "encoder3", "ip1", "ip2", "ip3")  # which sampling does not need
+LOW_RANK = ("ip4", "ip5", "ip6")  # most of what they do is one number for each row
+SPARE, ITERATIONS = 8, 4  # of the search for factors: more of either finds the same
+LEAST_SCALE = 1e-12  # of a row of zeros, which any other scale would do as well for
+
+
+def save_model(
+    model: sr.SRVAE,
+    path: str | os.PathLike,
+    *,
+    compact: bool = True,
+    rank: int | None = None,
+    base: str = "",
+    **notes: object,
+) -> None:
+    """Write the weights that inference needs (no encoder) as safetensors.
+
+    Args:
+        path: where to; what is there already stays until the new file is whole.
+        compact: generator1 on the LR grid, it and convolutions float16, the other fully connected weights int8 with a
+            float32 scale for each row (and its largest number apart). False keeps float32 and the layout as it is.
+        rank: with compact, of ip4, ip5 and ip6 keep no more than each row's largest number and a rest of this rank, and
+            store convolutions as int8 with a scale for each output channel: a third of the size, at the price that
+            ``train.py storage`` measures.
+        base: name of a model in the same folder ("4x-D"): what equals its weights as stored is left out, and comes from
+            there when the file is loaded.
+        notes: for the file's metadata, as JSON, such as ``variant="D"``.
+
+    Raises:
+        FileNotFoundError: no such base.
+        ValueError: a weight is NaN or infinite.
+    """
+    tensors: dict[str, Tensor] = {}
+    for layer in model.layers:
+        if layer.name in ENCODER:
+            continue
+        for kind, t in model.get_submodule(layer.name).state_dict().items():
+            name, t = f"{layer.name}.{kind}", t.detach().cpu().float()
+            if not torch.isfinite(t).all():
+                raise ValueError(f"{name} has values that are not finite")
+            if compact and layer.name == "generator1" and kind == "weight" and not model.grid_generator:
+                t = on_grid(t, model.scale)
+            compacted = compact and kind == "weight" and layer.kind != "prelu"
+            tensors |= _compacted(layer, name, t, rank) if compacted else {name: t.contiguous()}
+    path, about = Path(path), {"format": sr.FORMATS[rank is not None], "scale": model.scale, "residual": model.residual}
+    about["grid_generator"] = compact or model.grid_generator
+    if base:
+        shared, digest = sr.read_base(path, base)
+        tensors = {k: t for k, t in tensors.items() if k not in shared or not torch.equal(t, shared[k])}
+        about |= {"base": base, "base_digest": digest}
+    with sr.written_whole(path) as part:
+        save_file(tensors, part, {k: json.dumps(v) for k, v in (about | notes).items()})
+
+
+def on_grid(weight: Tensor, scale: int) -> Tensor:
+    """The release's generator1, (512, 49152), as ``GridLinear`` holds it: W Q, (512, 3 * (128 / scale + 4)^2)."""
+    q = sr.GridLinear(scale, len(weight)).q
+    return (q.T @ weight.unflatten(1, (3, sr.PATCH, sr.PATCH)) @ q).flatten(1)
+
+
+def _compacted(layer: sr.Layer, name: str, t: Tensor, rank: int | None) -> dict[str, Tensor]:
+    """A layer's weight as stored, by name: whole, or in parts that ``load_model`` puts together.
+
+    generator1 tells little contrast from much brightness. By int8's rounding errors, which brightness multiplies, g
+    would become the same for every patch. In half precision it stays what it was.
+    """
+    if layer.name == "generator1" or (layer.kind != "fc" and rank is None):
+        return {name: t.half().contiguous()}
+    if layer.kind != "fc":
+        outputs = 1 if layer.kind == "deconv" else 0  # the axis of output channels
+        numbers, scale = _int8(t, [axis for axis in range(t.ndim) if axis != outputs])
+        return {name: numbers, f"{layer.name}.scale": scale}
+    # Latents have a place each, so one weight of a row may dwarf the rest, which int8 would then lose.
+    at = t.abs().argmax(1, keepdim=True)
+    peak = t.gather(1, at)
+    rest = t.scatter(1, at, 0.0)
+    stored = {f"{layer.name}.peak": peak[:, 0].contiguous(), f"{layer.name}.peak_at": at[:, 0].int()}
+    if rank is not None and layer.name in LOW_RANK:
+        left, right = factors(rest, rank)
+        return stored | {f"{layer.name}.left": left.half(), f"{layer.name}.right": right.half()}
+    numbers, scale = _int8(rest, [1])
+    return stored | {name: numbers, f"{layer.name}.scale": scale[:, 0].contiguous()}
+
+
+def _int8(t: Tensor, axes: list[int]) -> tuple[Tensor, Tensor]:
+    """Numbers from -127 to 127 and the scales to multiply them by, one for all that lies along the axes."""
+    scale = t.abs().amax(axes, keepdim=True).clamp_min(LEAST_SCALE) / 127
+    return (t / scale).round().to(torch.int8).contiguous(), scale.contiguous()
+
+
+def factors(matrix: Tensor, rank: int) -> tuple[Tensor, Tensor]:
+    """The product of that rank which is nearest to a matrix (rows, columns): (rows, rank) and (rank, columns)."""
+    with torch.random.fork_rng(devices=[]):  # its start is random: the same matrix must give the same file
+        torch.manual_seed(0)
+        u, s, v = torch.svd_lowrank(matrix, q=min(rank + SPARE, *matrix.shape), niter=ITERATIONS)
+    share = s[:rank].sqrt()  # of both factors alike, so that neither leaves float16's range
+    return (u[:, :rank] * share).contiguous(), (v[:, :rank] * share).T.contiguous()

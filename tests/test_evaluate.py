@@ -1,0 +1,225 @@
+"""Scores into data/results.csv: settings, jobs, resuming, other methods' files."""
+
+import functools
+import shutil
+from pathlib import Path
+
+import metrics
+import numpy as np
+import pytest
+import release
+from benchmark_helpers import niqe_model
+from benchmarks.csvfiles import PUBLISHED, RESULTS, read_csv, write_csv
+from benchmarks.evaluate import (
+    DEFAULT_SETS,
+    RESULT_COLUMNS,
+    ROUNDS,
+    SAMPLES_PER_IMAGE,
+    SETTINGS,
+    Answers,
+    enlarge_set,
+    evaluate,
+    jobs,
+    pixels,
+    plan,
+    print_rows,
+    score,
+)
+from benchmarks.sets import load_image, pair
+
+import srvae_core as sr
+
+MODEL = sr.available_models()[0]
+SCALE, VARIANT = sr.ModelName.of(MODEL).scale, sr.ModelName.of(MODEL).variant
+# NIQE needs a file that is not shipped, and 192 pixels an edge; its own tests are elsewhere
+run_evaluate = functools.partial(evaluate, progress=False, niqe=False)
+
+
+@pytest.fixture
+def tiny(tmp_path, monkeypatch, crops) -> Path:
+    """A set "Tiny" of two 64x64 images; returns the results file to use."""
+    (tmp_path / "sets" / "Tiny").mkdir(parents=True)
+    for name in ("chelsea", "coffee"):
+        sr.write_image(tmp_path / "sets" / "Tiny" / f"{name}.png", crops[name][64:128, 64:128])
+    monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path / "sets"))
+    pixels.cache_clear()
+    return tmp_path / "results.csv"
+
+
+@pytest.fixture
+def natural_model(monkeypatch):
+    with niqe_model(monkeypatch) as model:
+        yield model
+
+
+def row_of(rows, method, settings):
+    return next(r for r in rows if (r["method"], r["settings"]) == (method, settings))
+
+
+@pytest.mark.parametrize(("dataset", "scale"), [("Set5", 4), ("Set5", 8), ("Set14", 4), ("Set14", 8)])
+def test_bicubic_meets_the_published_rows(dataset, scale, benchmark_set):
+    values = []
+    for image in benchmark_set(dataset):
+        hr = sr.crop_to_multiple(image, scale)
+        up = sr.enlarge(sr.downscale(hr, scale), scale)
+        values.append(metrics.psnr_y(up, hr, scale))
+    row = next(
+        r for r in read_csv(PUBLISHED) if (r["method"], r["scale"], r["dataset"]) == ("Bicubic", str(scale), dataset)
+    )
+    assert np.mean(values) == pytest.approx(float(row["psnr_y"]), abs=0.02)
+
+
+def test_evaluate_writes_the_scores(tiny, shipped):
+    rows = run_evaluate([MODEL], ["Tiny"], settings=["default", "temperature 1"], results=tiny)
+    assert rows == read_csv(tiny)
+    assert tuple(rows[0]) == RESULT_COLUMNS
+    model = shipped(MODEL)
+    fidelity, diversity = [], []
+    for name in ("chelsea", "coffee"):
+        hr, lr = pair("Tiny", name, SCALE)
+        answer = sr.super_resolve(lr, model)
+        fidelity.append((metrics.psnr_y(answer, hr, SCALE), metrics.ssim_y(answer, hr, SCALE)))
+        sampler = sr.Sampler(model, lr)
+        diversity.append(metrics.diversity([sampler(seed, 1.0) for seed in range(SAMPLES_PER_IMAGE)], hr))
+    row = row_of(rows, f"SR-VAE-{VARIANT}", "default")
+    assert [float(row["psnr"]), float(row["ssim"])] == pytest.approx(np.mean(fidelity, 0), abs=6e-5)
+    assert (row["images"], row["niqe"], row["diversity"]) == ("2", "", "")
+    assert row["version"] == sr.weights_version(MODEL)
+    assert float(row["seconds"]) > 0
+    sampled = row_of(rows, f"SR-VAE-{VARIANT}", "temperature 1")
+    assert float(sampled["diversity"]) == pytest.approx(np.mean(diversity), abs=6e-5)
+    # notebooks score the same way
+    average = enlarge_set(model, "Tiny")[-1]
+    assert average["psnr"] == pytest.approx(float(row["psnr"]), abs=6e-5)
+    assert average["ssim"] == pytest.approx(float(row["ssim"]), abs=6e-5)
+
+
+def test_evaluate_goes_on_where_it_was(tiny):
+    calls = []
+
+    class Counted(Answers):
+        def __call__(self, settings):
+            calls.append(settings)
+            if len(calls) == 3:
+                raise KeyboardInterrupt
+            return super().__call__(settings)
+
+    run = functools.partial(run_evaluate, [MODEL], ["Tiny"], results=tiny, answers=Counted)
+    with pytest.raises(KeyboardInterrupt):
+        run(settings=["default", "unrounded"])
+    rows = run(settings=["default", "unrounded"])
+    assert len(calls) == 5  # both answers to the first image were kept
+    assert run(settings=["default", "unrounded"]) == rows
+    assert len(calls) == 5  # and nothing is left to do
+    write_csv(tiny, [r | {"version": "other"} if r["method"] != "Bicubic" else r for r in rows], RESULT_COLUMNS)
+    rows = run(settings=["default"])
+    assert len(calls) == 7  # other weights: computed anew
+    assert {r["settings"] for r in rows} == {"default"}  # and what the old ones gave is gone
+    assert {r["version"] for r in rows} == {sr.__version__, sr.weights_version(MODEL)}
+    assert not tiny.with_suffix(".partial.csv").exists()
+
+
+def test_answers_are_those_of_super_resolve(random_model, crops):
+    model, lr = random_model(4), crops["coffee"][:20, :16]
+    answers = Answers(model, lr)
+    expected = {
+        "default": sr.super_resolve(lr, model),
+        "unrounded": sr.super_resolve(lr, model, as_float=True),
+        "temperature 1": sr.super_resolve(lr, model, temperature=1.0),
+        "self-ensemble": sr.super_resolve(lr, model, self_ensemble=True),
+        "release tiling": release.super_resolve(lr, model, as_float=True),
+    }
+    for name, answer in expected.items():
+        got, seconds = answers(SETTINGS[name])
+        assert got[0].dtype == answer.dtype
+        np.testing.assert_allclose(got[0], answer, atol=1e-6)
+        assert len(got) == (SAMPLES_PER_IMAGE if name == "temperature 1" else 1)
+        assert seconds > 0
+
+
+def test_an_image_is_encoded_once_for_all_samples(random_model, crops):
+    answers = Answers(random_model(4), crops["coffee"][:16, :16])
+    assert answers.sampler is None
+    answers(SETTINGS["default"])
+    sampler = answers.sampler
+    for name in ("unrounded", "temperature 0.5", "temperature 1"):
+        answers(SETTINGS[name])
+        assert answers.sampler is sampler
+
+
+def test_the_plan_holds_what_readme_and_figures_need():
+    assert sorted(name for names in ROUNDS for name in names) == sorted(SETTINGS)
+    everywhere = {"default", "unrounded", "temperature 1"}
+    assert all(everywhere <= set(plan(name)) for name in (*DEFAULT_SETS, "Urban100"))
+    walk = {0.25 * i for i in range(7)}
+    assert {SETTINGS[name].temperature or 0 for name in plan("bundled")} == walk
+    ways = {"self-ensemble", "release tiling", "release tiling, self-ensemble"}
+    assert ways <= set(plan("Set5"))
+    planned = jobs(sr.available_models(), DEFAULT_SETS)
+    assert len({job.key for job in planned}) == len(planned)
+    assert planned[-1].settings == "release tiling, self-ensemble"  # the slowest comes last
+    # what the results hold is what would be measured again
+    measured = {tuple(row[k] for k in ("method", "scale", "set", "settings")) for row in read_csv(RESULTS)}
+    assert measured <= {job.key for job in planned}
+
+
+def test_a_weights_file_is_evaluated_like_a_shipped_model(tmp_path):
+    path = tmp_path / f"SR_VAE_{MODEL}.safetensors"
+    shutil.copy(sr.WEIGHTS / path.name, path)
+    from_file, from_name = (jobs([model], ["bundled"])[1] for model in (str(path), MODEL))
+    assert from_file.head == from_name.head
+    with pytest.raises(ValueError, match="3x-D"):
+        jobs(["3x-D"], ["bundled"])
+
+
+def test_the_bar_counts_the_work_that_is_left(tiny, capsys):
+    settings = ["default", "temperature 1"]
+    work = sum(pixels(job.dataset, job.scale) * job.work for job in jobs([MODEL], ["Tiny"], settings))
+    assert work == 2 * 64 * 64 * (10 + 10 + 37)  # bicubic counts like an answer
+    evaluate([MODEL], ["Tiny"], settings=settings, results=tiny, niqe=False)
+    assert "100%|" in capsys.readouterr().err.splitlines()[-1]  # no percentage if more was done than counted
+
+
+def test_a_peers_files_are_scored_like_our_own(tiny, tmp_path):
+    folder = tmp_path / "peer" / "Tiny" / "x4"
+    folder.mkdir(parents=True)
+    up = {name: sr.enlarge(sr.downscale(load_image("Tiny", name), 4), 4) for name in ("chelsea", "coffee")}
+    sr.write_image(folder / "chelsea_PEER.png", up["chelsea"])
+    run = functools.partial(run_evaluate, [], ["Tiny"], peers={"Peer": str(tmp_path / "peer")}, results=tiny)
+    with pytest.raises(FileNotFoundError, match="begins with coffee; it holds 0"):
+        run()
+    sr.write_image(folder / "coffee.png", up["coffee"])
+    rows = [r for r in run() if r["scale"] == "4"]
+    peer, bicubic = row_of(rows, "Peer", "files"), row_of(rows, "Bicubic", "default")
+    assert all(peer[k] == bicubic[k] for k in ("images", "psnr", "ssim", "lr_psnr"))
+    assert peer["seconds"] == ""
+
+
+def test_evaluate_refuses_unknown_settings_before_it_computes(tiny):
+    with pytest.raises(ValueError, match="no settings 'slow'"):
+        run_evaluate([], ["Tiny"], settings=["slow"], results=tiny)
+    assert not tiny.exists()
+
+
+def test_score_takes_niqe_where_it_can(crops, natural_model):
+    hr = crops["coffee"][:208, :208]
+    lr = sr.downscale(hr, 4)
+    up = sr.enlarge(lr, 4)
+    assert score([up], hr, lr, 4)["niqe"] == pytest.approx(metrics.niqe(up, 4))
+    assert np.isnan(score([up], hr, lr, 4, niqe=False)["niqe"])
+    small = slice(0, 64), slice(0, 64)  # too small for NIQE
+    assert np.isnan(score([up[small]], hr[small], sr.downscale(hr[small], 4), 4, niqe=True)["niqe"])
+
+
+def test_rows_are_printed_in_columns(capsys):
+    print_rows([{"image": "cat", "psnr": 31.234, "ssim": 0.98765}], psnr=2, ssim=4)
+    assert capsys.readouterr().out.splitlines()[1].split() == ["cat", "31.23", "0.9877"]
+
+
+def test_results_are_from_the_shipped_weights():
+    rows = [r for r in read_csv(RESULTS) if r["method"].startswith("SR-VAE-")]
+    if not rows:
+        pytest.skip("data/results.csv has not been made yet")
+    versions = {name: sr.weights_version(name) for name in sr.available_models()}
+    for row in rows:
+        assert row["version"] == versions[f"{row['scale']}x-{row['method'][-1]}"]

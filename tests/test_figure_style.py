@@ -1,0 +1,35 @@
+"""What all figures share: colours, borders, files."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from figures.style import COLOURS, PEER_COLOURS, colour, save, show
+from matplotlib.figure import Figure
+
+
+def test_every_method_has_a_colour_of_its_own():
+    colours = [*COLOURS.values(), *PEER_COLOURS]
+    assert len({c.lower() for c in colours}) == len(colours)
+    peers = ("B", "A")
+    assert colour("A", peers) != colour("B", peers)
+    assert colour("SR-VAE-D", peers) == COLOURS["SR-VAE-D"]
+    assert colour("nobody", peers) == "#000000"
+
+
+def test_pictures_are_shown_pixel_by_pixel():
+    fig = Figure()
+    ax = fig.add_subplot()
+    show(ax, np.zeros((4, 4, 3), np.uint8), "title", "#ff0000")
+    assert ax.images[0].get_interpolation() == "nearest"
+    assert ax.get_title() == "title"
+    assert not [*ax.get_xticks(), *ax.get_yticks()]
+    assert all(spine.get_edgecolor() == (1, 0, 0, 1) for spine in ax.spines.values())
+
+
+def test_the_same_figure_is_the_same_file(tmp_path):
+    for ending in ("png", "pdf"):
+        for folder in "ab":
+            fig = Figure(figsize=(1, 1))
+            fig.text(0.5, 0.5, "words")
+            save(fig, tmp_path / folder / f"figure.{ending}")
+        assert (tmp_path / "a" / f"figure.{ending}").read_bytes() == (tmp_path / "b" / f"figure.{ending}").read_bytes()
+    assert plt.imread(tmp_path / "a" / "figure.png").shape[1] == 100
