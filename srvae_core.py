@@ -50,7 +50,7 @@ WEIGHTS = Path(__file__).resolve().parent / "data" / "weights"
 Rect = tuple[int, int, int, int]  # top, left, height, width, in LR samples
 
 
-# -- Layers: the release's prototxts as one table ---------------------------------------------------------------------
+# -- Layers: the release's prototxts as one table -----------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def release_layers(scale: int, *, encoder: bool = False, residual: bool = True) 
     return [*rows, Layer("SR_res" if residual else "SR", "conv", 32, 3, 3, 1, 1, 0.2722)]
 
 
-# -- Model ------------------------------------------------------------------------------------------------------------
+# -- Model --------------------------------------------------------------------------------------------------
 
 
 def grid_matrix(scale: int) -> Tensor:
@@ -344,7 +344,7 @@ def _prelu(layer: nn.PReLU, x: Tensor) -> Tensor:
     return F.leaky_relu_(x, layer.weight.item())
 
 
-# -- Weights: compact safetensors of our own (notebooks/training/weights.py writes them) ------------------------------
+# -- Weights: compact safetensors of our own (notebooks/training/weights.py writes them) --------------------
 
 FORMATS = ("srvae-1", "srvae-2")  # the second knows int8 convolutions, and matrices as two factors
 
@@ -526,7 +526,7 @@ def fill(model: SRVAE, tensors: dict[str, Tensor], source: str | os.PathLike) ->
     return model
 
 
-# -- Images -----------------------------------------------------------------------------------------------------------
+# -- Images -------------------------------------------------------------------------------------------------
 
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 
@@ -713,7 +713,7 @@ def crop_to_multiple(image: np.ndarray, scale: int) -> np.ndarray:
     return image[: h - h % scale, : w - w % scale]
 
 
-# -- Inference --------------------------------------------------------------------------------------------------------
+# -- Inference ----------------------------------------------------------------------------------------------
 
 BLOCK = 1024  # edge of what is computed at once, in pixels of the answer: bounds the memory
 HALO = 16  # LR samples computed around a block and thrown away: all that convolutions see

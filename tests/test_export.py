@@ -42,6 +42,22 @@ def test_export_ships_the_averaged_weights_with_a_card(runs, tmp_path):
         export(runs[0], "8x-D", tmp_path)
 
 
+def test_small_files_share_weights_too(runs, tmp_path):
+    d, p = runs
+    whole, part = export(d, "4x-D", tmp_path, rank=4), export(p, "4x-P", tmp_path, base="4x-D", rank=4)
+    assert part.stat().st_size < 0.2 * whole.stat().st_size
+    model, base = sr.load_model(part), sr.load_model(whole)
+    assert torch.equal(model.ip5.weight, base.ip5.weight)
+    assert not torch.equal(model.conv1_SR_s1.weight, base.conv1_SR_s1.weight)
+    own = load_file(p / "checkpoint.safetensors")["ema.conv1_SR_s1.weight"]
+    assert (model.conv1_SR_s1.weight - own).abs().max() < 0.01 * own.abs().max()
+    assert (tmp_path / "README.md").read_text().count("a rest of rank 4 is kept") == 2
+    before = part.read_bytes()
+    with pytest.raises(ValueError, match=r"4x-D beside .* is stored with rank 4, and this is to be with rank None"):
+        export(p, "4x-P", tmp_path, base="4x-D")
+    assert part.read_bytes() == before
+
+
 def test_p_is_stored_as_what_differs_from_d(runs, tmp_path):
     d, p = runs
     weights = tmp_path / "weights"

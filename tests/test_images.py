@@ -17,7 +17,7 @@ RNG = np.random.default_rng(0)
 SMOOTH = cv2.resize(RNG.integers(0, 256, (3, 4, 3), dtype=np.uint8), (41, 23), interpolation=cv2.INTER_LINEAR)
 
 
-# --- files -------------------------------------------------------------------------------------------------
+# -- files --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp", ".webp"])
@@ -171,7 +171,7 @@ def test_what_cannot_be_written(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir()), "nothing half-written stays"
 
 
-# --- resampling --------------------------------------------------------------------------------------------
+# -- resampling ---------------------------------------------------------------------------------------------
 
 
 def imresize(image: np.ndarray, numerator: int, denominator: int) -> np.ndarray:

@@ -16,7 +16,7 @@ WAYS = (sr.super_resolve, release.super_resolve)
 RNG = np.random.default_rng(5)
 
 
-# --- no seams ----------------------------------------------------------------------------------------------
+# -- no seams -----------------------------------------------------------------------------------------------
 
 
 def step_at_borders(field: np.ndarray, borders: list[int], scale: int) -> float:
@@ -112,7 +112,7 @@ def test_noise_is_as_strong_where_tiles_overlap(scale):
     assert abs(sd[inside].mean() / sd[~inside].mean() - 1) < 0.1
 
 
-# --- one seed, one picture -----------------------------------------------------------------------------------
+# -- one seed, one picture ----------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
@@ -274,7 +274,7 @@ def test_consistency(shipped, crops, name, enlarge):
         assert metrics.lr_psnr(on, lr, model.scale) > max(45, metrics.lr_psnr(off, lr, model.scale))
 
 
-# --- sizes and kinds of image ----------------------------------------------------------------------------------
+# -- sizes and kinds of image -------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 37), (37, 1), (5, 3), (33, 47), (2, 70)])
@@ -382,7 +382,7 @@ def test_progress_shows_a_bar(random_model, capsys, enlarge, self_ensemble):
     assert "100%" in capsys.readouterr().err
 
 
-# --- clear errors ------------------------------------------------------------------------------------------------
+# -- clear errors -------------------------------------------------------------------------------------------
 
 GOOD = np.full((4, 6, 3), 128, np.uint8)
 

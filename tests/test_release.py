@@ -249,7 +249,7 @@ def test_not_a_caffemodel(tmp_path, content):
         release.load_caffemodel(path, scale=4)
 
 
-# --- the release's rule ------------------------------------------------------------------------------------
+# -- the release's rule -------------------------------------------------------------------------------------
 
 
 def release_reference(lr: np.ndarray, model: sr.SRVAE, temperature: float, seed: int, transforms: int) -> np.ndarray:

@@ -16,9 +16,7 @@ import srvae_core as sr
 
 from .style import FIGURE_WIDTH
 
-# ---------------------------------------------------------------------------------------------------------
-# What is drawn: layers and shapes
-# ---------------------------------------------------------------------------------------------------------
+# -- What is drawn: layers and shapes -----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -69,9 +67,7 @@ def size_text(shape: Sequence[int]) -> str:
     return "×".join(map(str, shape))
 
 
-# ---------------------------------------------------------------------------------------------------------
-# How it is drawn: boxes, arrows, titles; all places in inches from the lower left corner
-# ---------------------------------------------------------------------------------------------------------
+# -- How it is drawn: boxes, arrows, titles; all places in inches from the lower left corner ----------------
 
 PART_COLOURS = {
     "features": "#56B4E9",
@@ -148,9 +144,7 @@ class Drawing:
         self.ax.text(x, y, words, ha=ha, va="center", fontsize=SMALL_TEXT)
 
 
-# ---------------------------------------------------------------------------------------------------------
-# The figure, part by part from top to bottom; y is the lower edge of a part's boxes
-# ---------------------------------------------------------------------------------------------------------
+# -- The figure, part by part from top to bottom; y is the lower edge of a part's boxes ---------------------
 
 
 def network(scale: int = 4) -> Figure:

@@ -104,12 +104,13 @@ def measure(options: argparse.Namespace, started: float) -> None:
 
 def ship(options: argparse.Namespace, started: float) -> None:
     """Write a run's weights file."""
-    print(export(options.run, options.name, options.folder, base=options.base))
+    print(export(options.run, options.name, options.folder, base=options.base, rank=options.rank))
 
 
 def ship_again(options: argparse.Namespace, started: float) -> None:
     """Write a weights file again."""
-    print(reissue(options.file, options.name, options.folder, base=options.base, temperature=options.temperature))
+    changes = {"temperature": options.temperature, "rank": options.rank}
+    print(reissue(options.file, options.name, options.folder, base=options.base, **changes))
 
 
 def put_together(options: argparse.Namespace, started: float) -> None:
@@ -220,6 +221,11 @@ class Commands:
         """The flags that ``export`` and ``reissue`` share."""
         command.add_argument("--base", default="", metavar="NAME", help="leave out what equals this model")
         command.add_argument("--folder", type=Path, default=sr.WEIGHTS, help="where to [data/weights]")
+        command.add_argument(
+            "--rank",
+            type=int,
+            help="a file a third as large: a rest of this rank of ip4-ip6 (16 will do), int8 convolutions",
+        )
 
     def add_figures(self) -> None:
         """What adds rows to a table: ``sampling`` and ``judge``."""

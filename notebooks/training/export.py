@@ -24,6 +24,7 @@ WRITTEN_BY_SAVE = {
     "grid_generator",
     "base",
     "base_digest",
+    "rank",
 }  # notes that `save_model` makes
 
 
@@ -48,7 +49,13 @@ def checked_name(name: str | sr.ModelName, scale: int) -> sr.ModelName:
 
 
 def export(
-    run: str | Path, name: str | sr.ModelName, folder: Path = sr.WEIGHTS, base: str = "", *, card: bool = True
+    run: str | Path,
+    name: str | sr.ModelName,
+    folder: Path = sr.WEIGHTS,
+    base: str = "",
+    *,
+    rank: int | None = None,
+    card: bool = True,
 ) -> Path:
     """Write a run's averaged weights as the compact file SR_VAE_<name>.safetensors and renew the model card.
 
@@ -57,6 +64,7 @@ def export(
         name: of the model, such as "4x-D".
         folder: where to.
         base: a model in the same folder whose equal weights are left out of the file (P keeps most of D's).
+        rank: makes a small file, see :func:`weights.save_model`.
         card: write README.md and ``curves/<name>.csv``: the validation figures of the run and, as far as their folders
             are there, of the runs that it started from.
 
@@ -76,7 +84,7 @@ def export(
     notes = {"temperature": record.get("temperature", 0.0), "variant": model.variant, "history": record["history"]}
     notes |= {"sources": record["sources"], "validation": rows[-1] if rows else {}}
     path = folder / model.file
-    save_model(net, path, base=base, **notes)
+    save_model(net, path, base=base, rank=rank, **notes)
     if card:
         (folder / "curves").mkdir(exist_ok=True)
         write_rows(folder / "curves" / f"{model}.csv", curve(run))
@@ -85,9 +93,15 @@ def export(
 
 
 def reissue(
-    file: str | Path, name: str, folder: Path = sr.WEIGHTS, base: str = "", temperature: float | None = None
+    file: str | Path,
+    name: str,
+    folder: Path = sr.WEIGHTS,
+    base: str = "",
+    *,
+    temperature: float | None = None,
+    rank: int | None = None,
 ) -> Path:
-    """Write a weights file again as SR_VAE_<name>.safetensors, over another base or with another temperature.
+    """Write a weights file again as SR_VAE_<name>.safetensors: over another base, at another temperature, or smaller.
 
     For a P that stays what it was when its D is trained further. What the file says of itself goes along, its own
     temperature too unless another is given.
@@ -99,7 +113,7 @@ def reissue(
     notes = {k: v for k, v in sr.read_notes(Path(file)).items() if k not in WRITTEN_BY_SAVE}
     path = folder / checked_name(name, model.scale).file
     own = model.temperature if temperature is None else temperature
-    save_model(model, path, base=base, **notes | {"temperature": own})
+    save_model(model, path, base=base, rank=rank, **notes | {"temperature": own})
     write_card(folder)
     return path
 
@@ -155,6 +169,8 @@ def _card_of(file: Path) -> str:
     """One model's part of the card."""
     notes = sr.read_notes(file)
     lines = [f"## {model_name(file)}\n", f"`{file.name}`, {file.stat().st_size / 1e6:.1f} MB.\n"]
+    if notes.get("rank"):
+        lines.append(f"Of ip4, ip5 and ip6 a rest of rank {notes['rank']} is kept; convolutions are int8.\n")
     if "base" in notes:
         lines.append(f"What is not in the file is {notes['base']}'s.\n")
     if notes.get("temperature"):

@@ -34,15 +34,14 @@ def save_model(
         compact: generator1 on the LR grid, it and convolutions float16, the other fully connected weights int8 with a
             float32 scale for each row (and its largest number apart). False keeps float32 and the layout as it is.
         rank: with compact, of ip4, ip5 and ip6 keep no more than each row's largest number and a rest of this rank, and
-            store convolutions as int8 with a scale for each output channel: a third of the size, at the price that
-            ``train.py storage`` measures.
+            store convolutions as int8 with a scale for each output channel. The file is a third as large.
         base: name of a model in the same folder ("4x-D"): what equals its weights as stored is left out, and comes from
             there when the file is loaded.
         notes: for the file's metadata, as JSON, such as ``variant="D"``.
 
     Raises:
         FileNotFoundError: no such base.
-        ValueError: a weight is NaN or infinite.
+        ValueError: a weight is NaN or infinite, or the base is stored with another rank.
     """
     tensors: dict[str, Tensor] = {}
     for layer in model.layers:
@@ -58,8 +57,14 @@ def save_model(
             tensors |= _compacted(layer, name, t, rank) if compacted else {name: t.contiguous()}
     path, about = Path(path), {"format": sr.FORMATS[rank is not None], "scale": model.scale, "residual": model.residual}
     about["grid_generator"] = compact or model.grid_generator
+    about |= {"rank": rank} if rank is not None else {}
     if base:
         shared, digest = sr.read_base(path, base)
+        base_rank = sr.read_notes(path.with_name(sr.ModelName.of(base).file)).get("rank")
+        if base_rank != rank:  # parts of one way of storing a weight would meet those of another
+            raise ValueError(
+                f"{base} beside {path} is stored with rank {base_rank}, and this is to be with rank {rank}"
+            )
         tensors = {k: t for k, t in tensors.items() if k not in shared or not torch.equal(t, shared[k])}
         about |= {"base": base, "base_digest": digest}
     with sr.written_whole(path) as part:

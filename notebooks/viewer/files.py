@@ -23,9 +23,7 @@ ORIGINAL_LIMIT = 1024  # pixels a side of originals from a folder or uploaded, l
 KEYWORD = "srvae"  # of the PNG text chunk with the settings
 
 
-# ---------------------------------------------------------------------------------------------------------
-# Images to choose from
-# ---------------------------------------------------------------------------------------------------------
+# -- Images to choose from ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -83,9 +81,7 @@ def upload_source(content: bytes | memoryview, *, is_original: bool) -> Source:
     return Source(cut_to_middle(image, ORIGINAL_LIMIT if is_original else UPLOAD_LIMIT), is_original)
 
 
-# ---------------------------------------------------------------------------------------------------------
-# PNG files with settings
-# ---------------------------------------------------------------------------------------------------------
+# -- PNG files with settings --------------------------------------------------------------------------------
 
 
 def with_text(png: bytes, text: str) -> bytes:
