@@ -5,11 +5,11 @@ import shutil
 
 import pytest
 import torch
-from helpers import run_words, train_here
+from helpers import run_words, train_here, trainer
 from safetensors.torch import load_file
 from training.checkpoints import read_record
 from training.config import Config
-from training.export import export, join, reissue, split
+from training.export import export, join, lay_start, reissue, split
 from training.files import read_rows
 from training.trainer import starting_network
 
@@ -56,6 +56,28 @@ def test_small_files_share_weights_too(runs, tmp_path):
     with pytest.raises(ValueError, match=r"4x-D beside .* is stored with rank 4, and this is to be with rank None"):
         export(p, "4x-P", tmp_path, base="4x-D")
     assert part.read_bytes() == before
+
+
+def test_a_start_is_the_answer_alone(runs, tmp_path):
+    d, p = runs
+    source = export(p, "4x-P", tmp_path / "weights")
+    for number, from_where in enumerate((source, p)):
+        folder = lay_start(from_where, tmp_path / f"start{number}")
+        assert (folder / "checkpoint.safetensors").stat().st_size < 6e6
+        wanted = sr.load_model(source)
+        for stage, new_latents in (("answer", False), ("latents", True)):
+            run = trainer(tmp_path, initial=str(folder), stage=stage, shaping=0)
+            assert run.new_latents == new_latents
+            for name in ("feat3_1.weight", "conv1_SR_s2.weight", "SR_res.weight"):
+                torch.testing.assert_close(
+                    run.net.get_parameter(name), wanted.get_parameter(name), rtol=2e-3, atol=1e-6
+                )
+        assert run.history[0]["command"] == read_record(d)["history"][0]["command"]
+    train_here("start", source, tmp_path / "by command")
+    assert read_record(tmp_path / "by command") == read_record(tmp_path / "start0")
+    with pytest.raises(FileNotFoundError):
+        lay_start(tmp_path / "nowhere.safetensors", tmp_path / "none")
+    assert not (tmp_path / "none").exists()
 
 
 def test_p_is_stored_as_what_differs_from_d(runs, tmp_path):

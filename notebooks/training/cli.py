@@ -13,7 +13,7 @@ from typing import Any, get_args, get_type_hints
 import srvae_core as sr
 
 from .config import VARIABLES, Config
-from .export import export, join, model_name, reissue
+from .export import export, join, lay_start, model_name, reissue
 from .files import read_rows, write_rows
 from .loop import SHAPING_BATCH, judge_run, train
 from .packing import write_pack
@@ -37,6 +37,7 @@ Training of the SR-VAE.
   export     write a run's weights as a file that everything here loads
   reissue    write a weights file again, over another base
   join       put together weights that came in pieces
+  start      lay a model's answer into a small folder to go on from
   sampling   what the shape of the noise is worth
   judge      add a run's figures to a table
 
@@ -120,6 +121,11 @@ def put_together(options: argparse.Namespace, started: float) -> None:
         print(f"{path}: a {model.scale}x model of {sum(p.numel() for p in model.parameters()):,} parameters")
 
 
+def start(options: argparse.Namespace, started: float) -> None:
+    """Lay a start."""
+    print(lay_start(options.source, options.folder))
+
+
 def sampling(options: argparse.Namespace, started: float) -> None:
     """Compare the shapes of the noise."""
     model = sr.load_model(options.model)
@@ -198,7 +204,7 @@ class Commands:
         )
 
     def add_weights(self) -> None:
-        """What writes weights files: ``export``, ``reissue`` and ``join``."""
+        """What writes weights: ``export``, ``reissue``, ``join`` and ``start``."""
         command = self.add("export", ship, "Write a run's averaged weights as a compact file and renew the model card.")
         command.add_argument("run", help="folder of the run")
         command.add_argument("name", help="such as 4x-D")
@@ -214,6 +220,10 @@ class Commands:
 
         command = self.add("join", put_together, "Put together weights that came in pieces, and check them.")
         command.add_argument("pieces", help="folder with pieces.json")
+        command.add_argument("folder", help="where to")
+
+        command = self.add("start", start, "Lay what a model answers with at z = 0 into a small folder, for --initial.")
+        command.add_argument("source", help="folder of a run, or a weights file")
         command.add_argument("folder", help="where to")
 
     @staticmethod

@@ -9,11 +9,21 @@ from pathlib import Path
 
 import srvae_core as sr
 
-from .checkpoints import LOG, RECORD, averaged_weights, read_record
+from .checkpoints import (
+    LOG,
+    RECORD,
+    averaged_weights,
+    read_history,
+    read_record,
+    save_checkpoint,
+    starting_weights,
+    write_record,
+)
 from .config import LAMBDA
 from .files import read_rows, write_rows, write_text
 from .weights import save_model
 
+OF_LATENTS = ("encoder", "ip", "generator", "decoder1.")  # beginnings of the names of layers that z goes through
 PREFIX = "SR_VAE_"  # of the names of weights files
 MANIFEST = "pieces.json"
 PIECE_BYTES = 15 * 2**20
@@ -116,6 +126,30 @@ def reissue(
     save_model(model, path, base=base, rank=rank, **notes | {"temperature": own})
     write_card(folder)
     return path
+
+
+def lay_start(source: str | Path, folder: str | Path) -> Path:
+    """Lay what a model answers with at z = 0 into a run folder, in half precision: a start that is small to carry.
+
+    What makes latents and reads them (generator, ip4 to ip6, decoder1) is left out, so that a run from there begins it
+    anew. The history goes along; its latents stages are called lost.
+
+    Args:
+        source: a run's folder or a weights file.
+        folder: where to; a run's ``initial``.
+
+    Raises:
+        FileNotFoundError, ValueError: the source is neither.
+    """
+    source, folder = Path(source), Path(folder)
+    weights = starting_weights(source)
+    kept = {f"model.{name}": t.half() for name, t in weights.items() if not name.startswith(OF_LATENTS)}
+    history = [dict(stage) for stage in read_history(source)]
+    for stage in history:
+        stage["stage"] = "latents (lost)" if stage["stage"] == "latents" else stage["stage"]
+    write_record(folder, {"history": history})
+    save_checkpoint(folder, kept, {"step": 0, "seconds": 0, "finished": True})
+    return folder
 
 
 def curve(run: Path) -> Iterator[dict[str, str]]:
