@@ -46,6 +46,7 @@ MVN_EPS = 1e-9  # Caffe's MVN: divide by (standard deviation + eps)
 PIECE = 96  # samples a side of what the last unit computes at once: 6 MB maps stay in the cache, 34 MB ones do not
 UNIT_HALO = 4  # samples around a piece that reach into it: 3 by an up back-projection unit, a half by SR
 WEIGHTS = Path(__file__).resolve().parent / "data" / "weights"
+PREFIX = "SR_VAE_"  # of the names of weights files
 
 Rect = tuple[int, int, int, int]  # top, left, height, width, in LR samples
 
@@ -370,19 +371,19 @@ class ModelName:
     @property
     def file(self) -> str:
         """The name of its weights file."""
-        return f"SR_VAE_{self}.safetensors"
+        return f"{PREFIX}{self}.safetensors"
 
 
 def available_models(scale: int | None = None) -> list[str]:
     """Names that :func:`load_model` takes, such as "4x-D": the models in data/weights, of one scale if given."""
-    names = sorted(path.stem.removeprefix("SR_VAE_") for path in WEIGHTS.glob("SR_VAE_*.safetensors"))
+    names = sorted(path.stem.removeprefix(PREFIX) for path in WEIGHTS.glob(f"{PREFIX}*.safetensors"))
     return [name for name in names if scale is None or name.startswith(f"{scale}x-")]
 
 
 def _weights_path(name: str | os.PathLike) -> Path:
     """The file of a shipped model's name, or a path as it is."""
     path = Path(name)
-    return path if path.suffix or path.exists() else WEIGHTS / f"SR_VAE_{name}.safetensors"
+    return path if path.suffix or path.exists() else WEIGHTS / f"{PREFIX}{name}.safetensors"
 
 
 def weights_version(name: str | os.PathLike) -> str:
@@ -467,7 +468,7 @@ def read_base(path: Path, base: str) -> tuple[dict[str, Tensor], str]:
     Raises:
         FileNotFoundError: there is no such model.
     """
-    file = path.with_name(f"SR_VAE_{base}.safetensors")
+    file = path.with_name(f"{PREFIX}{base}.safetensors")
     if not file.is_file():
         raise FileNotFoundError(f"{path} holds only what differs from {base}, whose file {file} is not there")
     return read_weights(file)[0], hashlib.sha256(file.read_bytes()).hexdigest()[:16]
@@ -478,7 +479,8 @@ def _dense(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     layers: dict[str, dict[str, Tensor]] = {}  # what is stored in parts, by layer
     for key, t in tensors.items():
         layer, _, part = key.rpartition(".")
-        if part != "bias" and {f"{layer}.scale", f"{layer}.left"} & tensors.keys():
+        in_parts = t.dtype == torch.int8 or {f"{layer}.scale", f"{layer}.left"} & tensors.keys()
+        if in_parts and part != "bias":
             layers.setdefault(layer, {})[part] = t
     dense = {key: t for key, t in tensors.items() if key.rpartition(".")[0] not in layers or key.endswith(".bias")}
     for layer, parts in layers.items():
@@ -494,14 +496,16 @@ def _written_out(parts: dict[str, Tensor]) -> Tensor:
     if "left" in parts:
         weight = parts["left"].float() @ parts["right"].float()  # (rows, rank) @ (rank, columns)
     else:
-        numbers, scale = parts["weight"], parts["scale"]  # of a kernel a scale for each output channel, of a matrix row
-        if scale.numel() not in numbers.shape[:2]:
+        numbers, scale = parts["weight"], parts["scale"]
+        scale = scale[:, None] if numbers.ndim == 2 else scale  # of kernels it is (1, C, 1, 1) or (C, 1, 1, 1)
+        channels = numbers.shape[0] if scale.shape[0] > 1 else numbers.shape[1]
+        if scale.ndim != numbers.ndim or scale.numel() != channels:
             raise RuntimeError(f"{scale.numel()} scales for {tuple(numbers.shape)}")
-        weight = numbers.float() * (scale[:, None] if scale.ndim == 1 else scale)
+        weight = numbers.float() * scale
     if weight.ndim == 2:
         peak, at = (parts[name].unsqueeze(1) for name in ("peak", "peak_at"))
-        if len(peak) != len(weight):
-            raise RuntimeError(f"{len(peak)} peaks for {len(weight)} rows")
+        if not len(peak) == len(at) == len(weight):
+            raise RuntimeError(f"{len(peak)} peaks at {len(at)} places for {len(weight)} rows")
         weight.scatter_(1, at.long(), peak)
     return weight
 
@@ -819,7 +823,7 @@ class LatentField:
 
 
 def network_input(lr: Tensor, scale: int, eight_bit: bool) -> Tensor:
-    """LR, (B, 3, H, W), enlarged as the network was trained to see it: in [0, 1], of 8 bits where it came from such."""
+    """LR, (B, 3, H, W), enlarged as the network was trained to see it: in [0, 1], an 8-bit image where it was one."""
     return bicubic(lr, scale, up=True, peak=255 if eight_bit else None).clamp(0, 1)
 
 
@@ -842,6 +846,7 @@ class Sampler:
         block: edge of what is computed at once, in pixels of the answer; the smaller, the less memory is needed.
 
     Attributes:
+        model, consistency, block: as given. rect: the whole image, (0, 0, H, W).
         lr: the LR image's colours, (H, W, 3); pixels: the same, (1, 3, H, W) float32 in [0, 1].
         field: its :class:`LatentField`; tiles: how many tiles, each with 1,024 latents of its own, cover the image.
         code, up: what input2 makes of it, (1, 64, H, W), and its enlargement, (1, 3, s*H, s*W); None without a cache.
@@ -964,12 +969,12 @@ def rgb_tensor(image: np.ndarray) -> Tensor:
     """The colours of a grey, RGB or RGBA image, (1, 3, H, W) float32; ValueError for float that cannot be in [0, 1]."""
     x = to_tensor(as_rgb(image))
     if x.abs().max() > 2:  # bicubic reduction overshoots, but never that far
-        raise ValueError(f"lr is float and reaches {x.abs().max():g}: float images are read as [0, 1]")
+        raise ValueError(f"the image is float and reaches {x.abs().max():g}: float images are read as [0, 1]")
     return x
 
 
 def noise_generator(seed: int, temperature: float) -> torch.Generator:
-    """The generator of a seed's noise; raises ValueError for a temperature below 0 or none at all."""
+    """The generator of a seed's noise; raises ValueError for a temperature that is below 0, infinite or NaN."""
     if not 0 <= temperature < math.inf:
         raise ValueError(f"temperature must be a finite number of at least 0, not {temperature!r}")
     return torch.Generator().manual_seed(seed)
@@ -1038,7 +1043,8 @@ def super_resolve(
         progress: show a bar (tqdm).
         device: move the model there first, for example "cuda"; None leaves it where it is.
         as_float: give float32, neither clipped nor rounded, as the release measures it.
-        out: an array to write into, such as a np.memmap for answers larger than memory.
+        out: an array to write into, such as a np.memmap for answers larger than memory. That goes for RGB; the
+            self-ensemble, grey and alpha hold the whole answer in memory besides.
 
     Returns:
         (s*H, s*W[, C]) of the dtype and channels of lr.
@@ -1073,13 +1079,14 @@ def _mean_of_turns(
     lr: np.ndarray, model: SRVAE, temperature: float, seed: int, consistency: bool, progress: bool
 ) -> Tensor:
     """The mean of the answers to an image's 8 flips and rotations, each with noise of its own: (1, 3, s*H, s*W)."""
-    generator, mean = noise_generator(seed, temperature), torch.zeros(())
+    pixels = rgb_tensor(lr).to(next(model.parameters()).device)
+    generator, mean = noise_generator(seed, temperature), torch.zeros((), device=pixels.device)
     for k in tqdm(range(8), disable=not progress, unit="turn"):
         turned = np.rot90(as_rgb(lr), k % 4)  # the turns of `turn`, for images
         sampler = Sampler(model, turned[:, ::-1] if k >= 4 else turned, consistency=False, cache=False)
         answer = sampler(temperature=temperature, eps=noise(generator, sampler.tiles), as_float=True)
-        mean = mean + unturn(to_tensor(answer), k) / 8
-    return consistent(mean, rgb_tensor(lr), model.scale) if consistency else mean
+        mean = mean + unturn(to_tensor(answer).to(pixels.device), k) / 8
+    return consistent(mean, pixels, model.scale) if consistency else mean
 
 
 def like_given(answer: np.ndarray, lr: np.ndarray, scale: int, dtype: np.dtype) -> np.ndarray:

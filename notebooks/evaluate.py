@@ -1,5 +1,6 @@
 """Scores, speed and memory from the command line; ``python notebooks/evaluate.py --help`` lists what it does."""
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -8,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # the core, where 
 from benchmarks.cli import main
 
 
-def add_slider(commands: object) -> None:
+def add_slider_where_possible(commands: argparse._SubParsersAction) -> None:
     """Add the view's command. It alone needs Jupyter's widgets, so it is not there where they are missing."""
     try:
         from viewer.timing import add_slider
@@ -22,4 +23,4 @@ def add_slider(commands: object) -> None:
 if __name__ == "__main__":
     # the other commands start without loading the view; a list of all commands needs it
     wanted = not sys.argv[1:] or sys.argv[1] in ("slider", "-h", "--help")
-    main(more=[add_slider] if wanted else [])
+    main(more=[add_slider_where_possible] if wanted else [])

@@ -39,18 +39,40 @@ def test_what_cannot_be_done_ends_with_a_line(tiny):
     for words, message in (
         (["--sets", "Tiny", "Nowhere"], "no image set 'Nowhere'"),
         (["--sets", "Tiny", "--settings", "slow"], "no settings 'slow'"),
-        (["--sets", "Tiny", "--peer", "folder"], "--peer takes NAME=FOLDER, not folder"),
     ):
         with pytest.raises(SystemExit, match=message):
             cli.main(["scores", "--results", str(tiny), *words])
     assert not tiny.exists()
 
 
-def test_named_folders():
-    assert cli.named_folders(["A=x", "B=y=z"]) == {"A": "x", "B": "y=z"}
+def test_peers_are_named_folders(tiny, capsys):
+    assert dict(map(cli.named_folder, ["A=x", "B=y=z"])) == {"A": "x", "B": "y=z"}
     for wrong in ("A", "A=", "=x"):
-        with pytest.raises(ValueError, match="NAME=FOLDER"):
-            cli.named_folders([wrong])
+        with pytest.raises(SystemExit, match="2"):
+            cli.main(["scores", "--results", str(tiny), "--sets", "Tiny", "--peer", wrong])
+        assert f"argument --peer: it takes NAME=FOLDER, not {wrong}" in capsys.readouterr().err
+    assert not tiny.exists()
+
+
+def test_without_sets_what_cannot_be_had_is_left_out(tmp_path, monkeypatch, capsys, natural_model):
+    """The bundled photographs are always at hand; the others would be downloaded, which is no business of a test."""
+    asked = []
+
+    def without_downloads(sets):
+        asked.extend(sets)
+        return []
+
+    monkeypatch.setattr(cli, "at_hand", without_downloads)
+    cli.main(["scores", "--models", "--results", str(tmp_path / "results.csv")])
+    assert asked == ["bundled", "Set5", "Set14"]
+    assert "0 rows in" in capsys.readouterr().out
+
+
+def test_speed_and_memory_from_the_command_line(capsys):
+    cli.main(["speed", "--size", "64", "--repeats", "1"])
+    assert capsys.readouterr().out.count("ratio 1/") == 6
+    cli.main(["memory", "--inside", "8"])
+    assert 0.1 < float(capsys.readouterr().out) < 50
 
 
 def test_commands_of_other_modules_can_be_added():

@@ -168,7 +168,7 @@ def test_a_weights_file_is_evaluated_like_a_shipped_model(tmp_path):
     shutil.copy(sr.WEIGHTS / path.name, path)
     from_file, from_name = (jobs([model], ["bundled"])[1] for model in (str(path), MODEL))
     assert from_file.head == from_name.head
-    with pytest.raises(ValueError, match="3x-D"):
+    with pytest.raises(FileNotFoundError, match=r"no model .3x-D.: .*4x-D"):
         jobs(["3x-D"], ["bundled"])
 
 

@@ -7,12 +7,12 @@ import pytest
 from benchmark_helpers import overlapping, titles
 from benchmarks.csvfiles import read_csv, write_csv
 from benchmarks.sets import SHIPPED_REGISTRY, bundled
-from figures.comparison import SCENES, Scene, compare, comparison
+from figures.comparison import EXCERPTS, Excerpt, compare, comparison
 from figures.crops import CROP_COLUMNS, CROPS, identity, record
 
 import srvae_core as sr
 
-SCENE = Scene("Tiny", "coffee", "coffee", 8, 24, 32)
+EXCERPT = Excerpt("Tiny", "coffee", "coffee", 8, 24, 32)
 
 
 @pytest.fixture(autouse=True)
@@ -40,7 +40,7 @@ def compared(models, hr, tmp_path_factory):
     sr.write_image(folder / "Tiny" / "coffee.png", hr)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SRVAE_BENCHMARKS", str(folder))
-        return {scale: compare(scale, scenes=[SCENE], models=models[scale])[0] for scale in sr.SCALES}
+        return {scale: compare(scale, excerpts=[EXCERPT], models=models[scale])[0] for scale in sr.SCALES}
 
 
 @pytest.mark.parametrize("scale", [4, 8])
@@ -75,7 +75,8 @@ def test_comparison_adds_peers(models, hr, tmp_path, monkeypatch):
     monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path / "sets"))
     peers = {"Peer": str(tmp_path)}
     four, eight = (
-        compare(scale, peers=peers, scenes=[SCENE], models=dict([*models[scale].items()][:1]))[0] for scale in (4, 8)
+        compare(scale, peers=peers, excerpts=[EXCERPT], models=dict([*models[scale].items()][:1]))[0]
+        for scale in (4, 8)
     )
     assert list(four.crops)[1] == "Peer"
     assert "Peer" not in eight.crops  # it has no answers at 8x
@@ -85,8 +86,8 @@ def test_comparison_adds_peers(models, hr, tmp_path, monkeypatch):
 
 def test_scenes_lie_inside_their_pictures():
     sets = SHIPPED_REGISTRY.sets()
-    for (images, scale), scenes in SCENES.items():
-        for s in scenes:
+    for (images, scale), excerpts in EXCERPTS.items():
+        for s in excerpts:
             assert not any(n % scale for n in (s.top, s.left, s.edge))
             if images == "bundled":
                 h, w = sr.crop_to_multiple(bundled(s.image), scale).shape[:2]

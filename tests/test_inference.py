@@ -138,7 +138,10 @@ def test_any_number_of_threads(scene):
 @pytest.mark.parametrize("block", [64, 100])
 def test_any_cut_into_blocks(scene, block, cache):
     model, lr, wanted = scene
+    assert 4 * min(lr.shape[:2]) > block, "there are several blocks"
     assert levels(sr.Sampler(model, lr, cache=cache, block=block)(3, 1), wanted) <= 1
+    part = sr.Sampler(model, lr, cache=cache, block=block)(3, 1, region=(3, 5, 28, 31))
+    assert levels(part, wanted[12:124, 20:144]) <= 1
 
 
 def test_block_borders_do_not_show(shipped, photographs):
@@ -400,7 +403,7 @@ GOOD = np.full((4, 6, 3), 128, np.uint8)
         (GOOD[None], ValueError, r"not \(1, 4, 6, 3\)"),
         (GOOD * np.nan, ValueError, "lr has NaN or infinite values"),
         (GOOD * np.inf, ValueError, "lr has NaN or infinite values"),
-        (GOOD.astype(np.float32), ValueError, r"lr is float and reaches 128: float images are read as \[0, 1\]"),
+        (GOOD.astype(np.float32), ValueError, r"image is float and reaches 128: float images are read as \[0, 1\]"),
     ],
 )
 def test_bad_images(random_model, enlarge, lr, error, message):

@@ -80,6 +80,15 @@ def test_steps_make_the_same_picture():
     assert np.abs(picture.astype(int) - scene.sampler(0, 1.0)).max() <= 1
 
 
+def test_what_is_on_show_is_not_the_first_to_go(scene):
+    """However many left sides come and go, the answer beside them is not decoded again."""
+    now = settings(seed=21, left="another sample")
+    answer = scene.answer(now)
+    for left_seed in range(30, 36):
+        scene.frame(replace(now, left_seed=left_seed))
+        assert scene.kept_answer(now) is answer
+
+
 def test_exact_answers_are_kept(scene):
     now = settings(seed=11)
     assert scene.kept_answer(now) is None

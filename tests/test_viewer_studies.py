@@ -36,12 +36,14 @@ def test_measure_shows_the_standard_deviation(view):
 
 def test_the_spread_in_words():
     deviation = np.array([[0.5, 1.5]])
-    text = describe_spread(4, deviation, 1.0, diversity=12.34)
+    text = describe_spread(4, deviation, temperature=1.0, diversity=12.34)
     assert text == "4 samples differ by 1.00 grey levels on average, 1.5 at most; diversity 12.3 %"
-    assert "hardly changes" in describe_spread(4, deviation, 1.0, visible=255)
-    assert "hardly changes" not in describe_spread(4, deviation, 1.0, visible=0)
-    assert "hardly changes" in describe_spread(4, deviation / 2, 1.0)
-    assert "hardly changes" not in describe_spread(4, deviation / 2, 0.5), "below 1 a small spread was asked for"
+    assert "hardly changes" in describe_spread(4, deviation, temperature=1.0, visible=255)
+    assert "hardly changes" not in describe_spread(4, deviation, temperature=1.0, visible=0)
+    assert "hardly changes" in describe_spread(4, deviation / 2, temperature=1.0)
+    assert "hardly changes" not in describe_spread(4, deviation / 2, temperature=0.5), (
+        "below 1 a small spread was asked for"
+    )
 
 
 def test_gallery_brings_back_the_settings_it_was_drawn_with(view):

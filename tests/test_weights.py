@@ -174,6 +174,11 @@ def test_a_damaged_small_file(random_model, tmp_path):
     save_model(random_model(8), path, rank=4)
     tensors, notes = sr.read_weights(path)
     changes = [{"ip5.left": tensors["ip5.left"][:, :3]}, {"ip5.right": None}, {"feat1_2.scale": torch.ones(3)}]
+    changes += [
+        {"feat1_2.scale": None},
+        {"feat2_1.scale": torch.ones(1, 1, 1, 1)},
+        {"ip4.peak_at": tensors["ip4.peak_at"][:9]},
+    ]
     for change in changes:
         changed = {k: t for k, t in (tensors | change).items() if t is not None}
         layer = next(iter(change)).split(".")[0]
@@ -233,7 +238,7 @@ def test_not_a_weights_file(tmp_path):
         (lambda t: t["ip5.peak_at"][:1].fill_(9999), "the parts of ip5.weight do not fit together"),
         (
             lambda t: t.update({"ip5.peak": t["ip5.peak"][:9]}),
-            "parts of ip5.weight do not fit together .*9 peaks for 2048",
+            "parts of ip5.weight do not fit together .*9 peaks at 2048 places",
         ),
         (lambda t: t["ip6.scale"][:1].fill_(torch.inf), "ip6.weight has values that are not finite"),
     ],

@@ -27,19 +27,12 @@ from .sets import SetMissingError, at_hand
 from .tables import write_readme
 
 
-def named_folders(arguments: Sequence[str]) -> dict[str, str]:
-    """Name -> folder of arguments NAME=FOLDER.
-
-    Raises:
-        ValueError: one has another form.
-    """
-    folders = {}
-    for argument in arguments:
-        name, _, folder = argument.partition("=")
-        if not (name and folder):
-            raise ValueError(f"--peer takes NAME=FOLDER, not {argument}")
-        folders[name] = folder
-    return folders
+def named_folder(argument: str) -> tuple[str, str]:
+    """The name and the folder of an argument NAME=FOLDER; argparse shows the error with the command's usage."""
+    name, _, folder = argument.partition("=")
+    if not (name and folder):
+        raise argparse.ArgumentTypeError(f"it takes NAME=FOLDER, not {argument}")
+    return name, folder
 
 
 def main(arguments: Sequence[str] | None = None, more: Sequence[Callable[[object], None]] = ()) -> None:
@@ -85,7 +78,12 @@ def _add_scores(commands: argparse._SubParsersAction) -> None:
         help=f"some of: {'; '.join(SETTINGS)}; by default those that suit the set",
     )
     command.add_argument(
-        "--peer", action="append", default=[], metavar="NAME=FOLDER", help="answers FOLDER/SET/x4/IMAGE.png"
+        "--peer",
+        action="append",
+        type=named_folder,
+        default=[],
+        metavar="NAME=FOLDER",
+        help="answers FOLDER/SET/x4/IMAGE.png",
     )
     command.add_argument("--results", type=Path, default=RESULTS)
     command.set_defaults(run=_run_scores)
@@ -93,9 +91,10 @@ def _add_scores(commands: argparse._SubParsersAction) -> None:
 
 def _run_scores(options: argparse.Namespace) -> None:
     try:
-        peers = named_folders(options.peer)
         sets = options.sets or at_hand(DEFAULT_SETS)
-        rows = evaluate(options.models, sets, settings=options.settings, peers=peers, results=options.results)
+        rows = evaluate(
+            options.models, sets, settings=options.settings, peers=dict(options.peer), results=options.results
+        )
     # what the user can mend ends with one line; anything else is a fault of ours and keeps its traceback
     except (SetMissingError, FileNotFoundError, ValueError) as error:
         sys.exit(f"error: {error}")

@@ -38,7 +38,7 @@ DEFAULT_SETS = ("bundled", "Set5", "Set14")  # evaluated unless told otherwise
 
 
 @dataclass(frozen=True)
-class Settings:
+class Request:
     """How a model is asked for its answer.
 
     Attributes:
@@ -68,14 +68,14 @@ class Settings:
 
 WALK_TEMPERATURES = (0, 0.25, 0.5, 0.75, 1.25, 1.5)  # those besides 1, for the walk from distortion to perception
 # The names stand in data/results.csv, so they stay as they are.
-SETTINGS: dict[str, Settings] = {
-    "default": Settings(),
-    "unrounded": Settings(as_float=True),
-    "temperature 1": Settings(temperature=1.0),
-    "self-ensemble": Settings(self_ensemble=True),
-    "release tiling": Settings(release=True, as_float=True),
-    **{f"temperature {t:g}": Settings(temperature=t) for t in WALK_TEMPERATURES},
-    "release tiling, self-ensemble": Settings(release=True, as_float=True, self_ensemble=True),
+SETTINGS: dict[str, Request] = {
+    "default": Request(),
+    "unrounded": Request(as_float=True),
+    "temperature 1": Request(temperature=1.0),
+    "self-ensemble": Request(self_ensemble=True),
+    "release tiling": Request(release=True, as_float=True),
+    **{f"temperature {t:g}": Request(temperature=t) for t in WALK_TEMPERATURES},
+    "release tiling, self-ensemble": Request(release=True, as_float=True, self_ensemble=True),
 }
 # Evaluation goes round by round, what matters most first. Settings of one round share what they can.
 ROUNDS = (
@@ -113,28 +113,28 @@ class Answers:
         self.sampler: sr.Sampler | None = None
         self._encoding_seconds = 0.0
 
-    def __call__(self, settings: Settings) -> tuple[list[np.ndarray], float]:
-        """As many answers as the settings want, with the seeds 0, 1, ...
+    def __call__(self, request: Request) -> tuple[list[np.ndarray], float]:
+        """As many answers as the request wants, with the seeds 0, 1, ...
 
         Returns:
             The answers, (s*H, s*W, 3) of the LR image's dtype or float32, and the seconds of one answer from
             nothing: encoding, and decoding the first.
         """
         start = time.perf_counter()
-        options = {"temperature": settings.temperature, "as_float": settings.as_float}
-        if settings.release or settings.self_ensemble:  # these encode something else: tiles, turned images
-            super_resolve = release.super_resolve if settings.release else sr.super_resolve
-            answer = super_resolve(self.lr, self.model, self_ensemble=settings.self_ensemble, **options)
+        options = {"temperature": request.temperature, "as_float": request.as_float}
+        if request.release or request.self_ensemble:  # these encode something else: tiles, turned images
+            super_resolve = release.super_resolve if request.release else sr.super_resolve
+            answer = super_resolve(self.lr, self.model, self_ensemble=request.self_ensemble, **options)
             return [answer], time.perf_counter() - start
         if self.sampler is None:
             self.sampler = sr.Sampler(self.model, self.lr)
             self._encoding_seconds = time.perf_counter() - start
             start = time.perf_counter()
-        if settings.temperature is None:
+        if request.temperature is None:
             options["temperature"] = self.model.temperature
         first = self.sampler(0, **options)
         seconds = self._encoding_seconds + time.perf_counter() - start
-        return [first, *(self.sampler(seed, **options) for seed in range(1, settings.samples))], seconds
+        return [first, *(self.sampler(seed, **options) for seed in range(1, request.samples))], seconds
 
 
 def peer_answer(folder: Path, dataset: str, scale: int, name: str) -> np.ndarray:
@@ -284,11 +284,11 @@ def jobs(
     peers: Mapping[str, str] | None = None,
 ) -> list[Job]:
     """The rows that a call of :func:`evaluate` makes, round by round; no settings means those of :func:`plan`."""
-    scales = {model: _scale_of(model) for model in models}
+    scales = {model: sr.load_model(model).scale for model in models}
     versions = {model: sr.weights_version(model) for model in models}
     planned = []
     for dataset in sets:
-        # bicubic and peers are measured at the scales of the models, without models at all scales
+        # Bicubic and peers are measured at the models' scales; where no model is given, at all scales.
         for scale in sorted(set(scales.values())) or sr.SCALES:
             planned.append(Job("Bicubic", scale, dataset, "default", sr.__version__))
             for name, folder in (peers or {}).items():
@@ -300,13 +300,6 @@ def jobs(
                 planned.append(Job(method, scales[model], dataset, chosen, versions[model], model=model))
     # sorting is stable: within a round, jobs of one group stay together
     return sorted(planned, key=attrgetter("round"))
-
-
-def _scale_of(model: str) -> int:
-    """The scale of a shipped model's name or of a weights file."""
-    if Path(model).is_file():
-        return sr.load_model(model).scale
-    return sr.ModelName.of(model).scale
 
 
 @cache
@@ -368,7 +361,7 @@ def evaluate(
     with tqdm(total=total, disable=not progress, bar_format=layout) as bar:
         for _, group in groupby(todo, key=attrgetter("group")):
             done |= {job.key: row for job, row in scoring.rows(list(group), bar)}
-            # after each group, so that a call that is killed loses one group at most
+            # After each group: the figures read this file. A call that is killed loses no more than an image.
             write_csv(results, sorted(done.values(), key=_row_order), RESULT_COLUMNS)
     scoring.partial.unlink(missing_ok=True)
     return list(done.values())

@@ -68,7 +68,7 @@ class Registry:
         """
         row = next((r for r in self.sets().get(dataset, []) if r["image"] == image), None)
         if row is None:
-            raise KeyError(f"data/registry.csv has no image {image!r} of a set {dataset!r}")
+            raise KeyError(f"{self.path.name} has no image {image!r} of a set {dataset!r}")
         return sr.read_image(local_file(dataset, image) or self.download(row))[..., :3]  # without alpha
 
     def download(self, row: Row) -> Path:

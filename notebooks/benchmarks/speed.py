@@ -47,9 +47,9 @@ def speed(repeats: int = 3, size: int = 512) -> dict[int, dict[str, float]]:
         size: edge of the answer in pixels, at most 512 and a multiple of 8.
 
     Returns:
-        scale -> {"whole": ..., "release": ..., "step": ..., "rule": ...}. Whole is an answer, release the same with
-        the release's tiles, step a call of a ready ``Sampler``. Rule is the release's whole rule: its tiles for
-        each of the 8 flips and rotations. It takes long, so it is timed once.
+        scale -> {"whole": ..., "release": ..., "step": ..., "rule": ...}. Whole is an answer, release the same with the
+        release's tiles and without back-projection, step a call of a ready ``Sampler``. Rule is the release's whole
+        rule: its tiles for each of the 8 flips and rotations. It takes long, so it is timed once.
     """
     hr = np.ascontiguousarray(photographs.astronaut()[:size, :size])
     return {scale: _speed_at(scale, hr, repeats) for scale in sr.SCALES}
@@ -88,7 +88,7 @@ def _any_model(scale: int) -> sr.SRVAE:
 
 
 def print_speed(repeats: int, size: int) -> None:
-    """Print :func:`speed`, and how often the one goes into the other."""
+    """Print :func:`speed` with the ratios."""
     print(f"{machine()}; answers of {size}x{size}, fastest of {repeats} turns")
     for scale, ms in speed(repeats, size).items():
         print(
@@ -112,14 +112,18 @@ def peak_memory() -> float:
     """
     status = Path("/proc/self/status")  # Linux
     if status.exists():
-        # getrusage's figure would do as well, but a child inherits its parent's; VmHWM is a process's own, in KiB
+        # In KiB. It is a process's own, while of getrusage's figure a child inherits its parent's.
         lines = [line.split() for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
         if lines:
             return int(lines[0][1]) * 1024 / GIB
+    if sys.platform == "darwin":
+        import resource  # Windows has no such module
+
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / GIB  # bytes there
     try:
         import psutil
     except ImportError as error:
-        raise RuntimeError("peak memory is read from /proc, or by the package psutil: pip install psutil") from error
+        raise RuntimeError("peak memory is read by the package psutil here: pip install psutil") from error
     memory_info = psutil.Process().memory_info()
     if not hasattr(memory_info, "peak_wset"):  # Windows has it
         raise RuntimeError(f"{platform.system()} tells psutil no peak memory")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
-from benchmarks.cli import named_folders
+from benchmarks.cli import named_folder
 from benchmarks.sets import SetMissingError
 from matplotlib.figure import Figure
 
@@ -44,15 +44,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; see the module's docstring."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"some of: {', '.join(ALL_FIGURES)}")
-    parser.add_argument("--peer", action="append", default=[], metavar="NAME=FOLDER", help="for the comparisons")
+    parser.add_argument(
+        "--peer", action="append", type=named_folder, default=[], metavar="NAME=FOLDER", help="for the comparisons"
+    )
     parser.add_argument("--folder", type=Path, default=FIGURES)
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in ALL_FIGURES]:
         parser.error(f"no figure {unknown[0]!r}; there are: {', '.join(ALL_FIGURES)}")
-    try:
-        peers = named_folders(options.peer)
-    except ValueError as error:
-        parser.error(str(error))
+    peers = dict(options.peer)
     matplotlib.use("agg")  # files only, no windows
     for name in options.names or ALL_FIGURES:
         with plt.rc_context(PLOT_STYLE):

@@ -25,7 +25,7 @@ from .style import COLOURS, FIGURE_WIDTH, colour, show
 
 
 @dataclass(frozen=True)
-class Scene:
+class Excerpt:
     """A picture and the square of it that a comparison shows.
 
     Attributes:
@@ -43,34 +43,34 @@ class Scene:
 
 
 # The bundled photographs stand for the paper's pictures, which are not ours to publish.
-SCENES = {
+EXCERPTS = {
     ("bundled", 4): (
-        Scene("bundled", "astronaut", "astronaut", 340, 136),
-        Scene("bundled", "motorcycle_left", "motorcycle", 160, 392),
-        Scene("bundled", "coffee", "coffee", 248, 328),
+        Excerpt("bundled", "astronaut", "astronaut", 340, 136),
+        Excerpt("bundled", "motorcycle_left", "motorcycle", 160, 392),
+        Excerpt("bundled", "coffee", "coffee", 248, 328),
     ),
     ("bundled", 8): (
-        Scene("bundled", "chelsea", "chelsea", 80, 144, 96),
-        Scene("bundled", "astronaut", "astronaut", 64, 176, 96),
-        Scene("bundled", "motorcycle_left", "motorcycle", 296, 328, 96),
+        Excerpt("bundled", "chelsea", "chelsea", 80, 144, 96),
+        Excerpt("bundled", "astronaut", "astronaut", 64, 176, 96),
+        Excerpt("bundled", "motorcycle_left", "motorcycle", 296, 328, 96),
     ),
     ("benchmarks", 4): (
-        Scene("Set5", "img_005", "woman", 0, 60),
-        Scene("Set14", "img_014", "zebra", 60, 260),
-        Scene("BSD100", "img_041", "21077", 120, 200),
-        Scene("Urban100", "img_002", "img002", 240, 320),
+        Excerpt("Set5", "img_005", "woman", 0, 60),
+        Excerpt("Set14", "img_014", "zebra", 60, 260),
+        Excerpt("BSD100", "img_041", "21077", 120, 200),
+        Excerpt("Urban100", "img_002", "img002", 240, 320),
     ),
     ("benchmarks", 8): (
-        Scene("BSD100", "img_026", "160068", 48, 56, 96),
-        Scene("Set14", "img_005", "comic", 80, 64, 96),
-        Scene("Urban100", "img_073", "city (img073)", 240, 240, 96),
+        Excerpt("BSD100", "img_026", "160068", 48, 56, 96),
+        Excerpt("Set14", "img_005", "comic", 80, 64, 96),
+        Excerpt("Urban100", "img_073", "city (img073)", 240, 240, 96),
     ),
 }
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """A scene's original and crops.
+    """An excerpt's original and crops.
 
     Attributes:
         sampled: the variant that the sample is of, "SR-VAE-P" where it is shipped.
@@ -80,7 +80,7 @@ class Comparison:
         versions: panel -> version of its weights; "" for a panel without.
     """
 
-    scene: Scene
+    excerpt: Excerpt
     scale: int
     sampled: str
     hr: np.ndarray
@@ -95,7 +95,7 @@ class Comparison:
     @property
     def rows(self) -> list[Row]:
         """The measured numbers as rows of data/crops.csv."""
-        s = self.scene
+        s = self.excerpt
         picture = (f"comparison_{self.scale}x", s.dataset, s.image, f"{s.edge}x{s.edge}+{s.left}+{s.top}")
         return [
             crop_row(*picture, self.recorded_name(panel), "psnr", f"{value:.4f}", self.versions[panel])
@@ -108,7 +108,7 @@ def compare(
     images: str = "bundled",
     peers: Mapping[str, str] | None = None,
     *,
-    scenes: Sequence[Scene] | None = None,
+    excerpts: Sequence[Excerpt] | None = None,
     models: Mapping[str, sr.SRVAE] | None = None,
 ) -> list[Comparison]:
     """What a comparison shows: bicubic, peers, every shipped model's answer, one sample (seed 0) and the original.
@@ -118,31 +118,33 @@ def compare(
         images: "bundled", or "benchmarks" for the paper's pictures.
         peers: name -> folder of another method's answers (see :func:`benchmarks.evaluate.peer_answer`); a peer that
             lacks one of the sets is left out.
-        scenes: others than those of :data:`SCENES`.
+        excerpts: others than those of :data:`EXCERPTS`.
         models: name such as "4x-D" -> model, where these are loaded already; all shipped ones of the scale otherwise.
 
     Raises:
         benchmarks.sets.SetMissingError: an image cannot be had.
     """
-    scenes = SCENES[images, scale] if scenes is None else scenes
+    excerpts = EXCERPTS[images, scale] if excerpts is None else excerpts
     if models is None:
         models = {name: sr.load_model(name) for name in sr.available_models(scale)}
     whole_peers = {
         name: Path(folder)
         for name, folder in (peers or {}).items()
         # a figure with gaps would be hard to read, so a peer is in every row or in none
-        if all(Path(folder, scene.dataset, f"x{scale}").is_dir() for scene in scenes)
+        if all(Path(folder, excerpt.dataset, f"x{scale}").is_dir() for excerpt in excerpts)
     }
-    return [_compare_scene(scene, scale, models, whole_peers) for scene in scenes]
+    return [_compare_excerpt(excerpt, scale, models, whole_peers) for excerpt in excerpts]
 
 
-def _compare_scene(scene: Scene, scale: int, models: Mapping[str, sr.SRVAE], peers: Mapping[str, Path]) -> Comparison:
-    hr, lr = pair(scene.dataset, scene.image, scale)
-    window = slice(scene.top, scene.top + scene.edge), slice(scene.left, scene.left + scene.edge)
-    region = (scene.top // scale, scene.left // scale, scene.edge // scale, scene.edge // scale)
+def _compare_excerpt(
+    excerpt: Excerpt, scale: int, models: Mapping[str, sr.SRVAE], peers: Mapping[str, Path]
+) -> Comparison:
+    hr, lr = pair(excerpt.dataset, excerpt.image, scale)
+    window = slice(excerpt.top, excerpt.top + excerpt.edge), slice(excerpt.left, excerpt.left + excerpt.edge)
+    region = (excerpt.top // scale, excerpt.left // scale, excerpt.edge // scale, excerpt.edge // scale)
     crops = {"Bicubic": sr.enlarge(lr, scale)[window]}
     for name, folder in peers.items():
-        crops[name] = peer_answer(folder, scene.dataset, scale, scene.image)[window]
+        crops[name] = peer_answer(folder, excerpt.dataset, scale, excerpt.image)[window]
     versions = dict.fromkeys(crops, "")
     for name, model in models.items():
         sampled = f"SR-VAE-{sr.ModelName.of(name).variant}"
@@ -156,11 +158,11 @@ def _compare_scene(scene: Scene, scale: int, models: Mapping[str, sr.SRVAE], pee
     # no border is left out: the crop lies inside the picture
     psnr = {name: metrics.psnr_y(crop, hr[window], 0) for name, crop in crops.items()}
     crops = {name: np.ascontiguousarray(crop) for name, crop in (crops | {"HR": hr[window]}).items()}
-    return Comparison(scene, scale, sampled, hr, crops, psnr, versions)
+    return Comparison(excerpt, scale, sampled, hr, crops, psnr, versions)
 
 
 def comparison(compared: Sequence[Comparison], crops_file: Path = CROPS) -> Figure:
-    """One scene a row: the picture with the crop marked, and the crops of all methods with their recorded PSNR.
+    """One excerpt a row: the picture with the crop marked, and the crops of all methods with their recorded PSNR.
 
     Args:
         compared: from :func:`compare`.
@@ -174,8 +176,8 @@ def comparison(compared: Sequence[Comparison], crops_file: Path = CROPS) -> Figu
     grid = fig.add_gridspec(2 * len(compared), 1 + columns, width_ratios=widths)
     for i, c in enumerate(compared):
         ax = fig.add_subplot(grid[2 * i : 2 * i + 2, 0])
-        show(ax, c.hr, c.scene.title)
-        s = c.scene
+        show(ax, c.hr, c.excerpt.title)
+        s = c.excerpt
         # pixel centres lie at whole numbers, so edges lie at halves
         ax.add_patch(Rectangle((s.left - 0.5, s.top - 0.5), s.edge, s.edge, fill=False, ec="yellow", lw=1.5))
         rows = c.rows

@@ -108,15 +108,7 @@ class Drawing:
         self.box(x, y, [name, layer.operation, size_text(layer.shape)], part, width)
 
     def arrow(self, start: tuple[float, float], end: tuple[float, float]) -> None:
-        line = {
-            "arrowstyle": "-|>",
-            "lw": 0.8,
-            "color": "#444444",
-            "connectionstyle": "arc3",
-            "shrinkA": 0,
-            "shrinkB": 0,
-            "linestyle": "-",
-        }
+        line = {"arrowstyle": "-|>", "lw": 0.8, "color": "#444444", "shrinkA": 0, "shrinkB": 0}
         self.ax.annotate("", end, start, arrowprops=line)
 
     def title(self, y: float, words: str, part: str) -> None:

@@ -114,7 +114,7 @@ def draw_samples(
         steps: of the fit.
         model: the model of that name, where it is loaded already.
     """
-    model_name = model_name or sr.available_models(4)[-1]
+    model_name = model_name or ("4x-P" if "4x-P" in sr.available_models() else "4x-D")
     model = model or sr.load_model(model_name)
     s = model.scale
     hr, lr, crop = _patch(s)

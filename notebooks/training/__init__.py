@@ -18,7 +18,7 @@ compiling      ways to run a step that fill a GPU
 trainer        one run: its network, a step, its checkpoints
 loop           the loop around the steps: ``train``
 validation     figures on held-out patches
-export         compact weights, the model card, pieces that fit through a narrow door
+export         from a run to what others use: files, model card, pieces that fit through a narrow door
 recipe         a whole scale within given minutes
 speed          how fast all this is on the machine at hand
 cli            the command line of ``train.py``

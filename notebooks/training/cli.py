@@ -35,7 +35,7 @@ Training of the SR-VAE.
   pack       put the best of a folder of photographs into one file
   benchmark  how fast training is on this machine
   export     write a run's weights as a file that everything here loads
-  reissue    write a weights file again, over another base
+  reissue    write a weights file again: over another base, at another temperature, smaller
   join       put together weights that came in pieces
   start      lay a model's answer into a small folder to go on from
   sampling   what the shape of the noise is worth
@@ -211,7 +211,7 @@ class Commands:
         self.add_destination(command)
 
         command = self.add(
-            "reissue", ship_again, "Write a weights file again, over another base or with another temperature."
+            "reissue", ship_again, "Write a weights file again: over another base, at another temperature, smaller."
         )
         command.add_argument("file", help="the weights file")
         command.add_argument("name", help="such as 4x-P")

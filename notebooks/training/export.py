@@ -24,18 +24,10 @@ from .files import read_rows, write_rows, write_text
 from .weights import save_model
 
 OF_LATENTS = ("encoder", "ip", "generator", "decoder1.")  # beginnings of the names of layers that z goes through
-PREFIX = "SR_VAE_"  # of the names of weights files
 MANIFEST = "pieces.json"
 PIECE_BYTES = 15 * 2**20
-WRITTEN_BY_SAVE = {
-    "format",
-    "scale",
-    "residual",
-    "grid_generator",
-    "base",
-    "base_digest",
-    "rank",
-}  # notes that `save_model` makes
+# Notes that `save_model` makes.
+WRITTEN_BY_SAVE = {"format", "scale", "residual", "grid_generator", "base", "base_digest", "rank"}
 
 
 # -- weights files ------------------------------------------------------------------------------------------
@@ -43,7 +35,7 @@ WRITTEN_BY_SAVE = {
 
 def model_name(file: Path) -> str:
     """The name of the model in a weights file, such as 4x-D, by the name of the file."""
-    return file.stem.removeprefix(PREFIX)
+    return file.stem.removeprefix(sr.PREFIX)
 
 
 def checked_name(name: str | sr.ModelName, scale: int) -> sr.ModelName:
@@ -195,7 +187,7 @@ of the runs, `tried.csv` those of what was tried, `noise.csv` what the shape of 
 
 def write_card(folder: Path = sr.WEIGHTS) -> None:
     """Write README.md, the model card, from what the weights files say of themselves."""
-    parts = [_card_of(file) for file in sorted(folder.glob(f"{PREFIX}*.safetensors"))]
+    parts = [_card_of(file) for file in sorted(folder.glob(f"{sr.PREFIX}*.safetensors"))]
     write_text(folder / "README.md", "\n".join([CARD_HEAD, *parts]))
 
 

@@ -186,9 +186,8 @@ class TaughtPatches(Patches):
     def __init__(
         self, patches: Patches, teacher: Teacher, share: float, pool: int | None = None, file: Path | None = None
     ) -> None:
-        self.__dict__.update(
-            patches.__dict__
-        )  # the same photographs, which may fill a GPU's memory, not a copy of them
+        # The same photographs, not a copy of them: they may fill a GPU's memory.
+        self.__dict__.update(patches.__dict__)
         self.teacher, self.taught_share, self.pool = teacher, share, None
         if pool is not None:
             self.pool = patches.like(batch=pool, share=(0, 1)).windows(0)

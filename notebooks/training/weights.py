@@ -14,8 +14,8 @@ import srvae_core as sr
 
 ENCODER = ("encoder1", "encoder2", "encoder3", "ip1", "ip2", "ip3")  # which sampling does not need
 LOW_RANK = ("ip4", "ip5", "ip6")  # most of what they do is one number for each row
-SPARE, ITERATIONS = 8, 4  # of the search for factors: more of either finds the same
-LEAST_SCALE = 1e-12  # of a row of zeros, which any other scale would do as well for
+SPARE, ITERATIONS = 8, 4  # of the search for factors; with more of either it gives the same ones
+LEAST_SCALE = 1e-12  # of a row of zeros, for which any scale but 0 will do
 
 
 def save_model(
@@ -41,8 +41,10 @@ def save_model(
 
     Raises:
         FileNotFoundError: no such base.
-        ValueError: a weight is NaN or infinite, or the base is stored with another rank.
+        ValueError: a weight is NaN or infinite, the base is stored with another rank, or a rank without compact.
     """
+    if rank is not None and not compact:
+        raise ValueError("a rank makes compact files smaller still: leave out the rank, or compact=False")
     tensors: dict[str, Tensor] = {}
     for layer in model.layers:
         if layer.name in ENCODER:

@@ -127,7 +127,7 @@ class Controls:
         return [self.temperature, self.seed, self.dice, self.to_seed, self.walk]
 
     def _make_directions_page(self) -> list[widgets.Widget]:
-        # ten standard deviations of the prior: one of the strongest direction moves the picture by a few grey levels
+        # Up to ten standard deviations of the prior: a single one moves the picture by a few grey levels at most.
         self.amounts = [real(0.0, -10, 10, 0.1, f"Direction {i + 1}") for i in range(directions.COUNT)]
         self.reset = widgets.Button(description="Reset", tooltip="All directions back to zero")
         return [*self.amounts, self.reset]

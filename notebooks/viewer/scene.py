@@ -181,7 +181,10 @@ class Scene:
 
     def kept_answer(self, settings: Settings) -> np.ndarray | None:
         """The exact picture of what is zoomed to, if it is at hand."""
-        return self._kept.get(self._key(settings))
+        key = self._key(settings)
+        if key in self._kept:
+            self._kept.move_to_end(key)  # what is shown again is not what has to go first
+        return self._kept.get(key)
 
     def answer(self, settings: Settings) -> np.ndarray:
         """The exact picture of what is zoomed to, decoded at once unless it is at hand; (H, W, 3) uint8."""

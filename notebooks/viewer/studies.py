@@ -20,14 +20,19 @@ THUMBNAIL = 256  # pixels: width of the pictures to choose from, at most
 
 
 def describe_spread(
-    count: int, deviation: np.ndarray, temperature: float, *, diversity: float | None = None, visible: float = VISIBLE
+    count: int,
+    deviation: np.ndarray,
+    *,
+    temperature: float = 0.0,
+    diversity: float | None = None,
+    visible: float = VISIBLE,
 ) -> str:
     """What many samples say about the picture, in words.
 
     Args:
         count: of the samples.
         deviation: (H, W), their standard deviation in grey levels.
-        temperature: that they were drawn at.
+        temperature: that they were drawn at, for a verdict on samples that hardly differ; 0 gives none.
         diversity: in per cent, where there is an original.
         visible: grey levels that a person sees.
     """
@@ -61,14 +66,15 @@ def measure_spread(controls: Controls, scene: Scene, settings: Settings, show: C
         spread.add(samples[-1])
         controls.progress.value = spread.count
         if spread.count > 1:
-            controls.spread.value = describe_spread(spread.count, spread.deviation, 0.0)  # no verdict before the end
-            show(spread.deviation)
+            deviation = spread.deviation
+            controls.spread.value = describe_spread(spread.count, deviation)  # no verdict before the end
+            show(deviation)
         yield STEP_PAUSE
     whole = scene.original is not None and settings.zoom == 1
     controls.spread.value = describe_spread(
         spread.count,
-        spread.deviation,
-        settings.temperature,
+        deviation,
+        temperature=settings.temperature,
         diversity=metrics.diversity(samples, scene.original) if whole else None,
     )
 
