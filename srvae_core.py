@@ -208,7 +208,8 @@ class SRVAE(nn.Module):
             self.add_module(layer.name, GridLinear(scale, layer.cout) if grid else layer.build())
         self.units = 3 if scale == 8 else 2  # up back-projection units
         self.temperature = 0.0  # at which `super_resolve` answers if it is not told
-        self.reset_parameters()
+        if torch.get_default_device().type != "meta":  # which has no numbers, and takes a second to draw none
+            self.reset_parameters()
 
     @property
     def has_encoder(self) -> bool:
