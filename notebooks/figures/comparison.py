@@ -42,6 +42,8 @@ class Excerpt:
     edge: int = 64
 
 
+METHOD = "SR-VAE-"  # what the variant follows in the names of panels
+
 # The bundled photographs stand for the paper's pictures, which are not ours to publish.
 EXCERPTS = {
     ("bundled", 4): (
@@ -147,7 +149,7 @@ def _compare_excerpt(
         crops[name] = peer_answer(folder, excerpt.dataset, scale, excerpt.image)[window]
     versions = dict.fromkeys(crops, "")
     for name, model in models.items():
-        sampled = f"SR-VAE-{sr.ModelName.of(name).variant}"
+        sampled = f"{METHOD}{sr.ModelName.of(name).variant}"
         # without a cache the sampler encodes and decodes the region alone
         sampler = sr.Sampler(model, lr, cache=False)
         crops[sampled] = sampler(temperature=model.temperature, region=region)
@@ -182,7 +184,7 @@ def comparison(compared: Sequence[Comparison], crops_file: Path = CROPS) -> Figu
         ax.add_patch(Rectangle((s.left - 0.5, s.top - 0.5), s.edge, s.edge, fill=False, ec="yellow", lw=1.5))
         rows = c.rows
         for j, (name, picture) in enumerate(c.crops.items()):
-            label = f"sample of {c.sampled[-1]}" if name == "sample" else name
+            label = f"sample of {c.sampled.removeprefix(METHOD)}" if name == "sample" else name
             ax = fig.add_subplot(grid[2 * i + j // columns, 1 + j % columns])
             show(ax, picture, labelled(label, rows, c.recorded_name(name), crops_file), colour(name, peers))
     return fig
