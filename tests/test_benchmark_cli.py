@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from benchmark_helpers import niqe_model
 from benchmarks import cli
-from benchmarks.csvfiles import read_csv
+from csvfiles import read_csv
 
 import srvae_core as sr
 

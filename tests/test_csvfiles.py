@@ -1,7 +1,7 @@
 """CSV files: what is written comes back, and nobody meets half a file."""
 
 import pytest
-from benchmarks.csvfiles import PRINTED, PUBLISHED, REGISTRY, RESULTS, read_csv, write_csv
+from csvfiles import PRINTED, PUBLISHED, REGISTRY, RESULTS, read_csv, write_csv
 
 
 def test_rows_come_back(tmp_path):
@@ -14,6 +14,11 @@ def test_rows_come_back(tmp_path):
 
 def test_a_missing_file_has_no_rows(tmp_path):
     assert read_csv(tmp_path / "none.csv") == []
+
+
+def test_rows_of_different_columns_share_a_table(tmp_path):
+    write_csv(tmp_path / "t.csv", [{"a": 1}, {"b": "x, y"}])
+    assert read_csv(tmp_path / "t.csv") == [{"a": "1", "b": ""}, {"a": "", "b": "x, y"}]
 
 
 def test_after_an_error_the_old_file_is_whole(tmp_path):

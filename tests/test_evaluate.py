@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import release
 from benchmark_helpers import niqe_model
-from benchmarks.csvfiles import PUBLISHED, RESULTS, read_csv, write_csv
 from benchmarks.evaluate import (
     DEFAULT_SETS,
     RESULT_COLUMNS,
@@ -26,6 +25,7 @@ from benchmarks.evaluate import (
     score,
 )
 from benchmarks.sets import load_image, pair
+from csvfiles import PUBLISHED, RESULTS, read_csv, write_csv
 
 import srvae_core as sr
 

@@ -5,12 +5,12 @@ import shutil
 
 import pytest
 import torch
+from csvfiles import read_csv
 from helpers import run_words, train_here, trainer
 from safetensors.torch import load_file
 from training.checkpoints import read_record
 from training.config import Config
 from training.export import export, join, lay_start, reissue, split
-from training.files import read_rows
 from training.trainer import starting_network
 
 import srvae_core as sr
@@ -93,7 +93,7 @@ def test_p_is_stored_as_what_differs_from_d(runs, tmp_path):
     assert torch.allclose(model.conv1_SR_s1.weight, own, rtol=1e-3, atol=1e-6)
     assert not torch.equal(model.conv1_SR_s1.weight, base.conv1_SR_s1.weight)
     assert "What is not in the file is 4x-D's." in (weights / "README.md").read_text()
-    assert [r["run"] for r in read_rows(weights / "curves" / "4x-P.csv")] == ["d", "p"]
+    assert [r["run"] for r in read_csv(weights / "curves" / "4x-P.csv")] == ["d", "p"]
     old = shutil.copytree(weights, tmp_path / "old")
     export(p, "4x-D", weights)  # another base
     with pytest.raises(ValueError, match="another 4x-D"):
@@ -127,7 +127,7 @@ def test_a_run_from_a_weights_file_learns_from_its_self_ensemble(photograph_fold
     assert not torch.equal(before.feat2_1.weight, after.feat2_1.weight)
     factor = history[-1].get("noise_factor", 1.0)  # 1 where no other has a lower energy score
     assert torch.allclose(after.ip4.weight, factor * before.ip4.weight, rtol=0.02, atol=1e-4)
-    curve = read_rows(tmp_path / "again" / "curves" / "4x-D.csv")
+    curve = read_csv(tmp_path / "again" / "curves" / "4x-D.csv")
     assert [row["run"] for row in curve] == ["d", "latents", "run", "run"]
     assert "its own self-ensemble" in (tmp_path / "again" / "README.md").read_text()
 

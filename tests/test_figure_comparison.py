@@ -5,8 +5,8 @@ import metrics
 import numpy as np
 import pytest
 from benchmark_helpers import overlapping, titles
-from benchmarks.csvfiles import read_csv, write_csv
 from benchmarks.sets import SHIPPED_REGISTRY, bundled
+from csvfiles import read_csv, write_csv
 from figures.comparison import EXCERPTS, Excerpt, compare, comparison
 from figures.crops import CROP_COLUMNS, CROPS, identity, record
 

@@ -3,8 +3,8 @@
 import matplotlib.pyplot as plt
 import pytest
 from benchmark_helpers import overlapping, results_row, texts
-from benchmarks.csvfiles import PUBLISHED, RESULTS, read_csv
 from benchmarks.evaluate import SCORE_COLUMNS
+from csvfiles import PUBLISHED, RESULTS, read_csv
 from figures.results import MEASURES, quality_vs_time, table, temperature, temperature_of
 from figures.style import COLOURS
 

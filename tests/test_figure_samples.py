@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from benchmark_helpers import overlapping, titles
-from benchmarks.csvfiles import read_csv
+from csvfiles import read_csv
 from figures.crops import CROPS, identity, record, recorded
 from figures.samples import draw_samples, fit_latents, samples
 

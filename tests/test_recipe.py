@@ -7,11 +7,11 @@ import time
 
 import pytest
 import torch
+from csvfiles import read_csv
 from helpers import VapSRNetwork, train_command, train_here
 from safetensors.torch import save_file
 from training.config import Config
 from training.export import join
-from training.files import read_rows
 from training.packing import write_pack
 from training.recipe import Recipe, config_for, minutes_for, stages_of
 from training.schedule import Clock
@@ -56,11 +56,11 @@ def test_killed_twice_it_leaves_both_models_and_a_table(files, tmp_path, capsys)
         lr = sr.downscale(torch.randint(256, (64, 64, 3), dtype=torch.uint8).numpy(), 4)
         assert sr.super_resolve(lr, model).shape == (64, 64, 3)
     assert model.temperature == 0.25
-    rows = read_rows(out / "table.csv")
+    rows = read_csv(out / "table.csv")
     assert [row["model"] for row in rows] == ["bicubic", "teacher", "4x-D", "4x-D", "4x-P", "4x-P", "4x-P"]
     assert all(float(row["psnr"]) > 15 for row in rows if row["model"] != "teacher")  # which is random
     assert float(rows[3]["correlation"]) < 0.9, "noise that knows the picture"
-    assert read_rows(out / "4x-P.csv")[0]["run"] == "answer"
+    assert read_csv(out / "4x-P.csv")[0]["run"] == "answer"
     train_here(*words)  # nothing is left but the table
     assert "until minute" not in capsys.readouterr().out
 

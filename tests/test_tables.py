@@ -1,9 +1,9 @@
 """The README's tables, made of CSV rows."""
 
 import pytest
-from benchmarks.csvfiles import RESULTS
 from benchmarks.evaluate import RESULT_COLUMNS
 from benchmarks.tables import END_MARKER, README, START_MARKER, markdown, tables, with_results, write_readme
+from csvfiles import RESULTS
 
 PUBLISHED_ROWS = [
     {"scale": "4", "method": "Bicubic", "dataset": "Set5", "psnr_y": "28.42", "ssim_y": "0.81", "pi": "7.37"},

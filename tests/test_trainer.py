@@ -10,12 +10,12 @@ import time
 
 import pytest
 import torch
+from csvfiles import read_csv
 from helpers import call, run_words, train_command, train_here, trainer
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from training import checkpoints
 from training.config import Config
-from training.files import read_rows
 from training.loop import judge_run, train
 from training.patches import Batch, Patches
 from training.photographs import load_photographs
@@ -56,7 +56,7 @@ def test_killed_run_goes_on_as_if_nothing_had_happened(photograph_folder, answer
     assert a.keys() == b.keys()
     assert any(k.startswith("optimiser.momentum_buffer") for k in a)
     assert [k for k in a if not torch.equal(a[k], b[k])] == []
-    logs = [read_rows(tmp_path / name / "log.csv") for name in ("whole", "killed")]
+    logs = [read_csv(tmp_path / name / "log.csv") for name in ("whole", "killed")]
     assert [row["step"] for row in logs[0]] == ["2", "4"]
     for left, right in zip(*logs, strict=True):
         aside = ("seconds", "waited", "answer", "energy")  # sums begin anew after a kill
@@ -143,7 +143,7 @@ def test_minutes_end_a_run_in_time_also_when_it_is_killed(photograph_folder, tmp
     begin = time.monotonic()
     train_here(*words)
     assert used + time.monotonic() - begin < 0.25 * 60 + 15, "a step and the saving, on a busy machine"
-    rows = read_rows(run / "log.csv")
+    rows = read_csv(run / "log.csv")
     assert rows[0]["step"] == "0"
     assert float(rows[-1]["psnr"]) > 0
     (progress,) = [checkpoints.load_checkpoint(run)[1]]
@@ -306,7 +306,7 @@ def test_a_release_run_from_the_command_line_and_its_judgement(photograph_folder
     train_here(*run_words(photograph_folder, tmp_path / "run", *ONE_STEP, *more))
     table = tmp_path / "judged.csv"
     judge_run(tmp_path / "run", table, count=2)
-    (row,) = read_rows(table)
+    (row,) = read_csv(table)
     assert row["latents"] == "release"
     assert float(row["kl"]) > 0
     assert 0 <= float(row["active"]) <= sr.LATENTS

@@ -1,7 +1,6 @@
 """Benchmarks: image sets by name, the scores of data/results.csv, the README's tables, speed and memory.
 
 =============  =======================================================================================
-csvfiles       the CSV files of data/: where they are, reading, writing
 sets           image sets by name: bundled photographs, downloads, folders
 evaluate       scores of models, bicubic and other methods, into data/results.csv; resumes
 tables         the README's tables, made of the CSV files

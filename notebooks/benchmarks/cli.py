@@ -18,10 +18,11 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from csvfiles import RESULTS
+
 import srvae_core as sr
 
 from . import speed
-from .csvfiles import RESULTS
 from .evaluate import DEFAULT_SETS, SETTINGS, evaluate
 from .sets import SetMissingError, at_hand
 from .tables import write_readme

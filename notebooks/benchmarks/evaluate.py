@@ -19,11 +19,11 @@ from pathlib import Path
 import metrics
 import numpy as np
 import release
+from csvfiles import RESULTS, Row, read_csv, write_csv
 from tqdm import tqdm
 
 import srvae_core as sr
 
-from .csvfiles import RESULTS, Row, read_csv, write_csv
 from .sets import fetch, image_names, load_image, pair
 
 KEY_COLUMNS = ("method", "scale", "set", "settings")  # tell one row from another

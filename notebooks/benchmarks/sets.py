@@ -17,12 +17,11 @@ from pathlib import Path
 
 import numpy as np
 import pooch
+from csvfiles import REGISTRY, Row, read_csv
 from skimage import data as photographs
 from tqdm import tqdm
 
 import srvae_core as sr
-
-from .csvfiles import REGISTRY, Row, read_csv
 
 # One commit of a repository that holds the four sets, so that the files stay what the registry says.
 SOURCE = "https://raw.githubusercontent.com/jbhuang0604/SelfExSR/8f6dd8c1d20cb7e8792a7177b4f6fd677633f598/"

@@ -14,9 +14,10 @@ from itertools import product
 from operator import itemgetter
 from pathlib import Path
 
+from csvfiles import DATA, PRINTED, PUBLISHED, RESULTS, Row, read_csv
+
 import srvae_core as sr
 
-from .csvfiles import DATA, PRINTED, PUBLISHED, RESULTS, Row, read_csv
 from .evaluate import SAMPLES_PER_IMAGE, SETTINGS
 
 README = DATA.parent / "README.md"
@@ -60,9 +61,9 @@ def markdown(published: list[Row], results: list[Row], printed: list[Row]) -> st
     """The README's results: :func:`paper_lines`, :func:`gap_lines`, :func:`sample_lines` and :func:`release_lines`.
 
     Args:
-        published: rows of :data:`benchmarks.csvfiles.PUBLISHED`.
-        results: rows of :data:`benchmarks.csvfiles.RESULTS`.
-        printed: rows of :data:`benchmarks.csvfiles.PRINTED`.
+        published: rows of :data:`csvfiles.PUBLISHED`.
+        results: rows of :data:`csvfiles.RESULTS`.
+        printed: rows of :data:`csvfiles.PRINTED`.
     """
     papers = [paper_lines(scale, published, results) for scale in sr.SCALES]
     note = (

@@ -12,9 +12,9 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import metrics
 import numpy as np
-from benchmarks.csvfiles import Row
 from benchmarks.evaluate import peer_answer
 from benchmarks.sets import pair
+from csvfiles import Row
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 

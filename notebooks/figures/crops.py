@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.csvfiles import DATA, Row, read_csv, write_csv
+from csvfiles import DATA, Row, read_csv, write_csv
 
 import srvae_core as sr
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
-from benchmarks.csvfiles import PUBLISHED, RESULTS, Row, read_csv
 from benchmarks.tables import HERE, TABLE_SETS, Cells, best_values, paper_table
+from csvfiles import PUBLISHED, RESULTS, Row, read_csv
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator

@@ -12,9 +12,9 @@ import matplotlib.pyplot as plt
 import metrics
 import numpy as np
 import torch
-from benchmarks.csvfiles import Row
 from benchmarks.evaluate import SAMPLES_PER_IMAGE
 from benchmarks.sets import bundled
+from csvfiles import Row
 from matplotlib.figure import Figure
 
 import srvae_core as sr

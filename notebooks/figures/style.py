@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from benchmarks.csvfiles import DATA
+from csvfiles import DATA
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 

@@ -10,11 +10,12 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from csvfiles import read_csv, write_csv
+
 import srvae_core as sr
 
 from .config import VARIABLES, Config
 from .export import export, join, lay_start, model_name, reissue
-from .files import read_rows, write_rows
 from .loop import SHAPING_BATCH, judge_run, train
 from .packing import write_pack
 from .patches import Patches, held_out_patches
@@ -140,7 +141,7 @@ def sampling(options: argparse.Namespace, started: float) -> None:
         print("  ".join(f"{k} {v}" for k, v in row.items()), flush=True)
     if options.table:
         name = options.name or model_name(Path(options.model))
-        write_rows(options.table, [*read_rows(options.table), *({"model": name} | row for row in rows)])
+        write_csv(options.table, [*read_csv(options.table), *({"model": name} | row for row in rows)])
 
 
 def judge(options: argparse.Namespace, started: float) -> None:

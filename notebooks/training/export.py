@@ -7,6 +7,8 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from csvfiles import read_csv, write_csv
+
 import srvae_core as sr
 
 from .checkpoints import (
@@ -20,7 +22,7 @@ from .checkpoints import (
     write_record,
 )
 from .config import LAMBDA
-from .files import read_rows, write_rows, write_text
+from .files import write_text
 from .weights import save_model
 
 OF_LATENTS = ("encoder", "ip", "generator", "decoder1.")  # beginnings of the names of layers that z goes through
@@ -82,14 +84,14 @@ def export(
     # Not strict: GridLinear's matrix is computed, not learnt; and the encoder, if the run has one, is not shipped.
     net.load_state_dict({k: weights[k] for k, _ in net.named_parameters()}, strict=False)
     folder.mkdir(parents=True, exist_ok=True)
-    rows = read_rows(run / LOG)
+    rows = read_csv(run / LOG)
     notes = {"temperature": record.get("temperature", 0.0), "variant": model.variant, "history": record["history"]}
     notes |= {"sources": record["sources"], "validation": rows[-1] if rows else {}}
     path = folder / model.file
     save_model(net, path, base=base, rank=rank, **notes)
     if card:
         (folder / "curves").mkdir(exist_ok=True)
-        write_rows(folder / "curves" / f"{model}.csv", curve(run))
+        write_csv(folder / "curves" / f"{model}.csv", curve(run))
         write_card(folder)
     return path
 
@@ -154,7 +156,7 @@ def curve(run: Path) -> Iterator[dict[str, str]]:
         return
     if record.get("initial"):
         yield from _earlier_curve(run, record["initial"])
-    for row in read_rows(run / LOG):
+    for row in read_csv(run / LOG):
         yield {"run": run.name, "scale": str(record["scale"]), "stage": record["stage"]} | row
 
 
@@ -166,7 +168,7 @@ def _earlier_curve(run: Path, initial: str) -> Iterator[dict[str, str]]:
             return
         shipped = source.parent / "curves" / f"{model_name(source)}.csv"  # `export` wrote it
         if source.is_file() and shipped.is_file():
-            yield from read_rows(shipped)
+            yield from read_csv(shipped)
             return
 
 

@@ -1,11 +1,10 @@
-"""Texts written whole or not at all, and CSV tables whose columns never shift."""
+"""Texts written whole or not at all, and logs whose columns never shift."""
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Iterable
 from pathlib import Path
+
+from csvfiles import read_csv, write_csv
 
 import srvae_core as sr
 
@@ -16,39 +15,20 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text)
 
 
-def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file; none where there is no file."""
-    if not path.is_file():
-        return []
-    with path.open(newline="") as f:
-        return list(csv.DictReader(f))
-
-
-def write_rows(path: Path, rows: Iterable[dict[str, object]]) -> None:
-    """Write rows as a CSV file; its columns are those of all rows, and a row leaves blank what it lacks."""
-    rows = list(rows)
-    columns = list(dict.fromkeys(name for row in rows for name in row))  # a set would lose their order
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text(path, text.getvalue())
-
-
 def append_row(path: Path, row: dict[str, object]) -> None:
     """Print a row and add it to a CSV file under the columns of the same names.
 
     Columns that the file lacks are added to it; those that the row lacks stay blank.
     """
-    write_rows(path, [*read_rows(path), row])
+    write_csv(path, [*read_csv(path), row])
     print(row, flush=True)
 
 
 def forget_rows(path: Path, step: int) -> None:
     """Drop a log's rows after a step: a run that goes on from there writes them again."""
-    rows = read_rows(path)
+    rows = read_csv(path)
     kept = [row for row in rows if int(row["step"]) <= step]
     if len(kept) < len(rows) and kept:
-        write_rows(path, kept)
+        write_csv(path, kept)
     elif rows and not kept:
         path.unlink()  # a file with a header alone would keep columns that no row has any more

@@ -16,11 +16,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from csvfiles import read_csv
 from tqdm import tqdm
 
 import srvae_core as sr
-
-from .files import read_rows
 
 HELD_OUT = 40  # every 40th photograph is kept for validation
 UNUSABLE = 0.1  # more than this share of unusable files is no oversight any more
@@ -130,7 +129,7 @@ class Folder:
 
     def rows(self) -> dict[str, dict[str, str]]:
         """The rows of the folder's sources.csv by file name; empty where there is none."""
-        return {row["file"]: row for row in read_rows(self.path / "sources.csv")}
+        return {row["file"]: row for row in read_csv(self.path / "sources.csv")}
 
     def sources(self) -> list[dict[str, str | int]]:
         return _count_sources(self.rows().values())

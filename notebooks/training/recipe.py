@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from csvfiles import read_csv, write_csv
 
 import srvae_core as sr
 
 from .checkpoints import CHECKPOINT, CLOCK, LOG, is_finished, read_record
 from .config import Config
 from .export import MANIFEST, export, model_name, split
-from .files import read_rows, write_rows
 from .loop import train
 from .objective import Pictures
 from .patches import VALIDATED, Batch, held_out_patches
@@ -237,9 +237,9 @@ def deliver(recipe: Recipe) -> list[Path]:
         files.append(export(recipe.folder / "P", p, folder, base=str(d)))
     pieces = split(files, out)
     for name in (d, p):
-        rows = read_rows(folder / "curves" / f"{name}.csv")
+        rows = read_csv(folder / "curves" / f"{name}.csv")
         if rows:
-            write_rows(out / f"{name}.csv", rows)
+            write_csv(out / f"{name}.csv", rows)
     return pieces
 
 
@@ -262,7 +262,7 @@ def evaluate(recipe: Recipe, photographs: Photographs, clock: Clock) -> Path:
     if is_finished(recipe.folder / "original"):
         rows.append(original_row(recipe))
     path = Path(recipe.out) / TABLE
-    write_rows(path, rows)
+    write_csv(path, rows)
     for row in rows:
         print(" ".join(f"{k} {v}" for k, v in row.items() if v != ""), flush=True)
     files = sorted(p for p in Path(recipe.out).iterdir() if p.is_file())
@@ -307,7 +307,7 @@ def teacher_row(recipe: Recipe, photographs: Photographs, count: int, device: to
 def original_row(recipe: Recipe) -> dict[str, object]:
     """The last validation of the run by the paper's own objective: does it give samples that differ?"""
     run = recipe.folder / "original"
-    last, history = read_rows(run / LOG)[-1], read_record(run)["history"][-1]
+    last, history = read_csv(run / LOG)[-1], read_record(run)["history"][-1]
     kept = {k.removesuffix("_sample"): last.get(k, "") for k in ("spread_sample", "diversity_sample", "kl", "active")}
     row = {"model": "original objective", "z": "prior", "psnr": last["psnr_sample"]} | kept
     return row | {"patches": history["steps"] * history["batch"]}
