@@ -420,7 +420,7 @@ def load_model(name: str | os.PathLike, *, scale: int | None = None, device: str
     if scale is not None and kind["scale"] != scale:
         raise ValueError(f"{path} holds a {kind['scale']}x model, not {scale}x")
     if "base" in notes:
-        shared, digest = read_base(path, notes["base"])
+        shared, _, digest = read_base(path, notes["base"])
         if digest != notes["base_digest"]:  # a mixture of two trainings would load and answer nonsense
             raise ValueError(f"{path} shares the weights of another {notes['base']} than the one beside it")
         tensors = shared | tensors
@@ -463,8 +463,8 @@ def read_weights(path: str | os.PathLike, *, only_notes: bool = False) -> tuple[
     return tensors, notes
 
 
-def read_base(path: Path, base: str) -> tuple[dict[str, Tensor], str]:
-    """The tensors as stored, and a digest, of the model beside ``path`` whose weights it shares.
+def read_base(path: Path, base: str) -> tuple[dict[str, Tensor], dict[str, object], str]:
+    """The tensors as stored, the notes and a digest of the model beside ``path`` whose weights it shares.
 
     Raises:
         FileNotFoundError: there is no such model.
@@ -472,7 +472,7 @@ def read_base(path: Path, base: str) -> tuple[dict[str, Tensor], str]:
     file = path.with_name(f"{PREFIX}{base}.safetensors")
     if not file.is_file():
         raise FileNotFoundError(f"{path} holds only what differs from {base}, whose file {file} is not there")
-    return read_weights(file)[0], hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    return *read_weights(file), hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 def _dense(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:

@@ -1,33 +1,10 @@
-"""What the tests of benchmarks, NIQE and figures share."""
-
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
+"""What the tests of benchmarks and figures share."""
 
 import matplotlib
-import metrics
-import pytest
-from benchmarks.evaluate import RESULT_COLUMNS, niqe_at_hand
-from conftest import SHARED
+from benchmarks.evaluate import RESULT_COLUMNS
 from matplotlib.figure import Figure
 
 matplotlib.use("agg")  # no windows
-
-
-@contextmanager
-def niqe_model(
-    monkeypatch: pytest.MonkeyPatch, path: Path = SHARED / "perceptual" / "niqe_pris_params.npz"
-) -> Iterator:
-    """NIQE's model read from a file, by default from the folder beside the checkout; skips where there is none."""
-    if not path.exists():
-        pytest.skip(f"no {path}")
-    monkeypatch.setenv("SRVAE_NIQE", str(path))
-    # both remember what they saw first
-    metrics.natural_model.cache_clear()
-    niqe_at_hand.cache_clear()
-    yield metrics.natural_model()
-    metrics.natural_model.cache_clear()
-    niqe_at_hand.cache_clear()
 
 
 def results_row(method: str, settings: str, scale: int = 4, dataset: str = "bundled", **values: str) -> dict[str, str]:

@@ -4,10 +4,12 @@ import os
 from functools import cache
 from pathlib import Path
 
+import metrics
 import numpy as np
 import pytest
 import skimage.data
 import torch
+from benchmarks.evaluate import niqe_at_hand
 
 import srvae_core as sr
 
@@ -89,6 +91,21 @@ def random_model():
         return model.eval().requires_grad_(False)
 
     return build
+
+
+@pytest.fixture
+def natural_model(monkeypatch):
+    """NIQE's model, read from the folder beside the checkout; skips where there is none."""
+    path = SHARED / "perceptual" / "niqe_pris_params.npz"
+    if not path.exists():
+        pytest.skip(f"no {path}")
+    monkeypatch.setenv("SRVAE_NIQE", str(path))
+    remembering = (metrics.natural_model, niqe_at_hand)  # what they saw first
+    for function in remembering:
+        function.cache_clear()
+    yield metrics.natural_model()
+    for function in remembering:
+        function.cache_clear()
 
 
 # Known shortfalls of the shipped weights, reported as xfailed until mended: test -> what falls short.

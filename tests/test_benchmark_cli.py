@@ -5,7 +5,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmark_helpers import niqe_model
 from benchmarks import cli
 from csvfiles import read_csv
 
@@ -21,12 +20,6 @@ def tiny(tmp_path, monkeypatch, crops) -> Path:
     sr.write_image(tmp_path / "sets" / "Tiny" / "coffee.png", crops["coffee"][:32, :32])
     monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path / "sets"))
     return tmp_path / "results.csv"
-
-
-@pytest.fixture
-def natural_model(monkeypatch):
-    with niqe_model(monkeypatch) as model:
-        yield model
 
 
 def test_scores_go_into_the_results_file(tiny, capsys, natural_model):

@@ -8,7 +8,6 @@ import metrics
 import numpy as np
 import pytest
 import release
-from benchmark_helpers import niqe_model
 from benchmarks.evaluate import (
     DEFAULT_SETS,
     RESULT_COLUMNS,
@@ -44,12 +43,6 @@ def tiny(tmp_path, monkeypatch, crops) -> Path:
     monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path / "sets"))
     pixels.cache_clear()
     return tmp_path / "results.csv"
-
-
-@pytest.fixture
-def natural_model(monkeypatch):
-    with niqe_model(monkeypatch) as model:
-        yield model
 
 
 def row_of(rows, method, settings):

@@ -5,16 +5,9 @@ import math
 import metrics
 import numpy as np
 import pytest
-from benchmark_helpers import niqe_model
 from scipy.optimize import brentq
 
 import srvae_core as sr
-
-
-@pytest.fixture
-def natural_model(monkeypatch):
-    with niqe_model(monkeypatch) as model:
-        yield model
 
 
 def gaussian_window() -> np.ndarray:

@@ -109,7 +109,7 @@ def draw_samples(
     """Samples of a patch of the astronaut's face at temperature 1, and the picture of the fitted z.
 
     Args:
-        model_name: such as "4x-D"; None takes the last that is shipped at 4x, which is 4x-P.
+        model_name: such as "4x-D"; None takes 4x-P, or 4x-D where P is not shipped.
         count: how many samples mean and deviation are of.
         steps: of the fit.
         model: the model of that name, where it is loaded already.
@@ -121,10 +121,8 @@ def draw_samples(
     sampler = sr.Sampler(model, lr)
     drawn = [sampler(seed, 1.0) for seed in range(count)]
     z = fit_latents(model, lr, hr, steps)
-    with torch.inference_mode():
-        g = sr.LatentField(model, sr.to_tensor(lr), eight_bit=True).g
     # the sampler computes z = temperature * 0.1 * g * eps, so this eps gives back the fitted z
-    fitted = sampler(temperature=1.0, eps=z / (sr.PRIOR_SD * g))
+    fitted = sampler(temperature=1.0, eps=z / (sr.PRIOR_SD * sampler.field.g))
     bicubic, zero = sr.enlarge(lr, s), sampler(0, 0.0)
     pictures = {"Bicubic": bicubic, "z = 0": zero, "fitted z": fitted}
     pictures |= {f"sample {i + 1}": picture for i, picture in enumerate(drawn)}

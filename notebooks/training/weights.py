@@ -45,6 +45,18 @@ def save_model(
     """
     if rank is not None and not compact:
         raise ValueError("a rank makes compact files smaller still: leave out the rank, or compact=False")
+    path, about = Path(path), {"format": sr.FORMATS[rank is not None], "scale": model.scale, "residual": model.residual}
+    about["grid_generator"] = compact or model.grid_generator
+    about |= {"rank": rank} if rank is not None else {}
+    shared: dict[str, Tensor] = {}
+    if base:
+        shared, base_notes, digest = sr.read_base(path, base)
+        base_rank = base_notes.get("rank")
+        if base_rank != rank:  # parts of one way of storing a weight would meet those of another
+            raise ValueError(
+                f"{base} beside {path} is stored with rank {base_rank}, and this is to be with rank {rank}"
+            )
+        about |= {"base": base, "base_digest": digest}
     tensors: dict[str, Tensor] = {}
     for layer in model.layers:
         if layer.name in ENCODER:
@@ -57,18 +69,7 @@ def save_model(
                 t = on_grid(t, model.scale)
             compacted = compact and kind == "weight" and layer.kind != "prelu"
             tensors |= _compacted(layer, name, t, rank) if compacted else {name: t.contiguous()}
-    path, about = Path(path), {"format": sr.FORMATS[rank is not None], "scale": model.scale, "residual": model.residual}
-    about["grid_generator"] = compact or model.grid_generator
-    about |= {"rank": rank} if rank is not None else {}
-    if base:
-        shared, digest = sr.read_base(path, base)
-        base_rank = sr.read_notes(path.with_name(sr.ModelName.of(base).file)).get("rank")
-        if base_rank != rank:  # parts of one way of storing a weight would meet those of another
-            raise ValueError(
-                f"{base} beside {path} is stored with rank {base_rank}, and this is to be with rank {rank}"
-            )
-        tensors = {k: t for k, t in tensors.items() if k not in shared or not torch.equal(t, shared[k])}
-        about |= {"base": base, "base_digest": digest}
+    tensors = {k: t for k, t in tensors.items() if k not in shared or not torch.equal(t, shared[k])}
     with sr.written_whole(path) as part:
         save_file(tensors, part, {k: json.dumps(v) for k, v in (about | notes).items()})
 
