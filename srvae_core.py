@@ -18,23 +18,33 @@ Shapes are written (B, C, H, W) for tensors and (H, W, 3) for images. Colour ord
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import logging
 import math
 import os
+import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
+import PIL.ExifTags
 import PIL.Image
+import PIL.ImageCms
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from tqdm import tqdm
+
+if TYPE_CHECKING:
+    import tifffile
 
 __version__ = "0.1.0"
 
@@ -415,19 +425,22 @@ def load_model(name: str | os.PathLike, *, scale: int | None = None, device: str
         raise ValueError(f"{path} is no .safetensors file")
     tensors, notes = read_weights(path)  # as stored; nothing is ever unpickled
     kind = {key: notes.get(key) for key in ("format", "scale", "residual", "grid_generator")}
-    if kind.pop("format") not in FORMATS or None in kind.values():
+    right = kind.pop("format") in FORMATS and kind["scale"] in SCALES and type(kind["scale"]) is int
+    if not right or not all(isinstance(kind[key], bool) for key in ("residual", "grid_generator")):
         raise ValueError(f"{path} is no SR-VAE weights file: its metadata lack what {' and '.join(FORMATS)} files say")
     if scale is not None and kind["scale"] != scale:
         raise ValueError(f"{path} holds a {kind['scale']}x model, not {scale}x")
     if "base" in notes:
         shared, _, digest = read_base(path, notes["base"])
-        if digest != notes["base_digest"]:  # a mixture of two trainings would load and answer nonsense
+        if digest != notes.get("base_digest"):  # a mixture of two trainings would load and answer nonsense
             raise ValueError(f"{path} shares the weights of another {notes['base']} than the one beside it")
         tensors = shared | tensors
     with torch.device("meta"):  # no numbers are drawn that would be overwritten
         model = SRVAE(kind.pop("scale"), **kind)
-    model.temperature = float(notes.get("temperature", 0.0))
-    return ready(fill(model, _dense(tensors, path), path), device)
+    model.temperature = notes.get("temperature", 0.0)
+    if type(model.temperature) not in (int, float) or not 0 <= model.temperature < math.inf:
+        raise ValueError(f"{path} asks for the temperature {model.temperature!r}, which is none")
+    return ready(fill(model, _dense(tensors, model.state_dict(), path), path), device)
 
 
 def ready(model: SRVAE, device: str | torch.device | None = None) -> SRVAE:
@@ -458,7 +471,7 @@ def read_weights(path: str | os.PathLike, *, only_notes: bool = False) -> tuple[
     except (SafetensorError, OSError) as error:
         raise ValueError(f"{path} is no readable safetensors file, perhaps cut short: {error}") from error
     for key, value in metadata.items():
-        with suppress(json.JSONDecodeError):
+        with suppress(ValueError, RecursionError):  # besides what is no JSON: numbers and nests without end
             notes[key] = json.loads(value)
     return tensors, notes
 
@@ -467,16 +480,19 @@ def read_base(path: Path, base: str) -> tuple[dict[str, Tensor], dict[str, objec
     """The tensors as stored, the notes and a digest of the model beside ``path`` whose weights it shares.
 
     Raises:
-        FileNotFoundError: there is no such model.
+        FileNotFoundError: there is no such model. ValueError: it is no name of one.
     """
-    file = path.with_name(f"{PREFIX}{base}.safetensors")
+    try:
+        file = path.with_name(ModelName.of(str(base)).file)  # a name, so that no file leads elsewhere
+    except ValueError as error:
+        raise ValueError(f"{path} shares the weights of no model: {error}") from error
     if not file.is_file():
         raise FileNotFoundError(f"{path} holds only what differs from {base}, whose file {file} is not there")
     return *read_weights(file), hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
-def _dense(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
-    """The stored tensors with every weight that is stored in parts written out."""
+def _dense(tensors: dict[str, Tensor], state: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
+    """The stored tensors with every weight that is stored in parts written out, if it is one of the model's state."""
     layers: dict[str, dict[str, Tensor]] = {}  # what is stored in parts, by layer
     for key, t in tensors.items():
         layer, _, part = key.rpartition(".")
@@ -486,16 +502,19 @@ def _dense(tensors: dict[str, Tensor], path: Path) -> dict[str, Tensor]:
     dense = {key: t for key, t in tensors.items() if key.rpartition(".")[0] not in layers or key.endswith(".bias")}
     for layer, parts in layers.items():
         try:
-            dense[f"{layer}.weight"] = _written_out(parts)
-        except (KeyError, RuntimeError) as error:
+            dense[f"{layer}.weight"] = _written_out(parts, state[f"{layer}.weight"].shape)
+        except (KeyError, IndexError, RuntimeError) as error:
             raise ValueError(f"{path}: the parts of {layer}.weight do not fit together ({error})") from error
     return dense
 
 
-def _written_out(parts: dict[str, Tensor]) -> Tensor:
+def _written_out(parts: dict[str, Tensor], shape: torch.Size) -> Tensor:
     """A weight from int8 numbers and scales, or from two factors; of a matrix the largest of each row is apart."""
     if "left" in parts:
-        weight = parts["left"].float() @ parts["right"].float()  # (rows, rank) @ (rank, columns)
+        left, right = parts["left"], parts["right"]
+        if (*left.shape[:1], *right.shape[1:]) != shape:  # two small factors may have a product that fills memory
+            raise RuntimeError(f"factors {tuple(left.shape)} and {tuple(right.shape)} for {tuple(shape)}")
+        weight = left.float() @ right.float()  # (rows, rank) @ (rank, columns)
     else:
         numbers, scale = parts["weight"], parts["scale"]
         scale = scale[:, None] if numbers.ndim == 2 else scale  # of kernels it is (1, C, 1, 1) or (C, 1, 1, 1)
@@ -523,21 +542,30 @@ def fill(model: SRVAE, tensors: dict[str, Tensor], source: str | os.PathLike) ->
     for key, t in tensors.items():
         if key in state and t.shape != state[key].shape:
             wrong.append(f"{key} is {tuple(t.shape)}, should be {tuple(state[key].shape)}")
-        elif not torch.isfinite(t).all():
+        elif not t.is_floating_point():
+            wrong.append(f"{key} is of {t.dtype}, should be of a floating-point type")
+        elif not torch.isfinite(t.float()).all():
             wrong.append(f"{key} has values that are not finite")
     if wrong:
         raise ValueError(f"{source} does not fit the {model.scale}x SR-VAE: {'; '.join(wrong)}")
-    model.load_state_dict({key: t.float() for key, t in tensors.items()}, assign=True)
+    # Copies, so that the file is not kept open by tensors that are float32 in it.
+    model.load_state_dict({key: t.to(torch.float32, copy=True) for key, t in tensors.items()}, assign=True)
     return model
 
 
 # -- Images -------------------------------------------------------------------------------------------------
 
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
+# What the formats hold by the ending of a file's name: pixels a side at most, 16 bit, alpha.
+FILE_LIMITS = {".png": (2**31 - 1, True, True), ".tif": (2**31 - 1, True, True), ".webp": (16383, False, True)}
+FILE_LIMITS |= {".jpg": (65500, False, False), ".bmp": (32767, False, False)}
+FILE_LIMITS |= {".jpeg": FILE_LIMITS[".jpg"], ".tiff": FILE_LIMITS[".tif"]}
+IMAGE_SUFFIXES = tuple(FILE_LIMITS)
+PIXEL_LIMIT = 2**28  # pixels that are read unless more are asked for: a small file may hold a picture that fills memory
 
-ORIENTATION = 0x0112  # the EXIF tag
-# Its value -> quarter turns to the left, then whether to mirror left and right.
+# Values of EXIF's orientation -> quarter turns to the left, then whether to mirror left and right.
 EXIF_TURNS = {2: (0, True), 3: (2, False), 4: (2, True), 5: (3, True), 6: (3, False), 7: (1, True), 8: (1, False)}
+PICTURE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")  # Pillow's readers of all but TIFF
+_OPENING = threading.Lock()
 
 
 @contextmanager
@@ -564,7 +592,9 @@ def check_image(image: np.ndarray, what: str = "image") -> np.ndarray:
     """
     if not isinstance(image, np.ndarray):
         raise TypeError(f"{what} must be a NumPy array, not {type(image).__name__}; read files with read_image(path)")
-    if image.dtype not in (np.uint8, np.uint16, np.float32, np.float64):
+    if isinstance(image, np.ma.MaskedArray):
+        raise TypeError(f"{what} must be a plain array, not a masked one: fill what is masked first")
+    if image.dtype.str[1:] not in ("u1", "u2", "f4", "f8"):
         raise TypeError(f"{what} must be uint8, uint16 or float in [0, 1], not {image.dtype}")
     if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (3, 4)):
         raise ValueError(f"{what} must be of shape (H, W), (H, W, 3) or (H, W, 4), not {image.shape}")
@@ -575,74 +605,279 @@ def check_image(image: np.ndarray, what: str = "image") -> np.ndarray:
     return image
 
 
-def read_image(source: str | os.PathLike | bytes | bytearray | memoryview) -> np.ndarray:
-    """An image file, or the bytes of one: (H, W, 3) RGB or (H, W, 4) with alpha, uint8 or uint16.
+@dataclass
+class _Stored:
+    """A picture as its file stores it: what is needed to make an image of it.
 
-    Grey files become RGB; the EXIF rotation is applied.
+    ``samples`` are (H, W, C), of the colours of ``space`` ("L", which is grey, "RGB" or "CMYK"), and perhaps alpha.
+    """
+
+    samples: np.ndarray
+    space: str
+    profile: bytes | None
+    orientation: object
+    frames: int
+
+
+class _RefusedError(ValueError):
+    """A picture that is not damaged but would not be read right; the message goes on after the file's name."""
+
+
+def read_image(
+    source: str | os.PathLike | bytes | bytearray | memoryview, *, pixel_limit: int = PIXEL_LIMIT
+) -> np.ndarray:
+    """A PNG, JPEG, TIFF, WebP or BMP file, or the bytes of one: (H, W, 3) or (H, W, 4) with alpha, uint8 or uint16.
+
+    Colours are sRGB, converted from the file's ICC profile where it has one; alpha is straight; what EXIF says of the
+    orientation is done. Grey files have three equal channels. Of several frames or pages the first is read, and a
+    warning says so. Another says when a profile is damaged and the colours are taken as sRGB.
+
+    Args:
+        source: a path or bytes.
+        pixel_limit: the most pixels that are read.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no image, or one that OpenCV cannot read.
+        ValueError: no image, damaged, larger than the limit, or one that would not be read right: CMYK without a
+            profile, Lab, and samples of other than 1, 2, 4, 8 or 16 bit, among them float.
     """
     given = isinstance(source, bytes | bytearray | memoryview)
-    data, name = (source, "the data given") if given else (Path(source).read_bytes(), str(source))
-    image = None
-    if data:
-        with suppress(cv2.error):
-            buffer = np.frombuffer(data, np.uint8)
-            image, kinds, chunks = cv2.imdecodeWithMetadata(buffer, flags=cv2.IMREAD_UNCHANGED)
-    if image is None:
-        raise ValueError(f"{name} is no image that can be read (PNG, JPEG, TIFF, BMP and WebP can)")
-    if image.dtype not in (np.uint8, np.uint16):
-        raise ValueError(f"{name} has {image.dtype} samples; 8 and 16 bit can be read")
-    if image.ndim == 2:
-        image = cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
-    else:
-        image = cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA if image.shape[2] == 4 else cv2.COLOR_BGR2RGB)
-    quarters, mirrored = EXIF_TURNS.get(_orientation(kinds, chunks), (0, False))
+    name = "the data given" if given else str(source)
+    if not given and Path(source).is_dir():
+        raise ValueError(f"{name} is a folder, not an image file")
+    data = bytes(source) if given else Path(source).read_bytes()
+    try:
+        stored = (_stored_tiff if data[:2] in (b"II", b"MM") else _stored_picture)(data, pixel_limit)
+    except _RefusedError as error:
+        raise ValueError(f"{name} {error}") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # readers raise many kinds for what is damaged
+        kinds = "PNG, JPEG, TIFF, BMP and WebP can"
+        raise ValueError(f"{name} is no image that can be read ({kinds}), or it is damaged: {error}") from error
+    if stored.frames > 1:
+        warnings.warn(f"{name} has {stored.frames} frames or pages, of which the first is read", stacklevel=2)
+    image = stored.samples
+    try:
+        image = _in_srgb(image, stored.space, stored.profile) if stored.profile else image
+    except Exception as error:  # of many kinds, too
+        if stored.space == "CMYK":
+            raise ValueError(f"{name} is CMYK, and its colour profile is damaged: {error}") from error
+        warnings.warn(f"{name} has a damaged colour profile, so it is taken as sRGB: {error}", stacklevel=2)
+    if image.shape[2] < 3:
+        image = image[..., [0, 0, 0, 1][: image.shape[2] + 2]]
+    upright = (0, False)
+    quarters, mirrored = EXIF_TURNS.get(stored.orientation, upright) if isinstance(stored.orientation, int) else upright
     image = np.rot90(image, quarters)
-    return np.ascontiguousarray(image[:, ::-1] if mirrored else image)
+    return np.require(image[:, ::-1] if mirrored else image, requirements="CW")  # Pillow's own must not be written to
 
 
-def _orientation(kinds: list[int], chunks: list[np.ndarray]) -> int:
-    """How a file says that it lies, 1 to 8; 1 is upright. OpenCV turns images itself only where it drops alpha."""
-    exif = PIL.Image.Exif()
-    for kind, chunk in zip(kinds, chunks, strict=True):
-        if kind == cv2.IMAGE_METADATA_EXIF:
-            with suppress(Exception):  # a damaged block makes no picture unreadable
-                exif.load(bytes(chunk))
-    return exif.get(ORIENTATION, 1)
+def _check_size(width: int, height: int, pixel_limit: int) -> None:
+    if not (isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0):  # tags may hold anything
+        raise _RefusedError(f"has {width!r}x{height!r} pixels")
+    if width * height > pixel_limit:
+        raise _RefusedError(f"has {width}x{height} pixels, more than the {pixel_limit} that pixel_limit allows")
+
+
+@contextmanager
+def _silent(library: str) -> Iterator[None]:
+    """Let a library's reader say what is wrong by its error alone."""
+    logger = logging.getLogger(library)
+    logger.addFilter(_nothing)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_nothing)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return False
+
+
+def _stored_picture(data: bytes, pixel_limit: int, format: str | None = None) -> _Stored:
+    """What is no TIFF file, by Pillow; 16-bit PNG, of which Pillow reads the upper half, by libpng."""
+    with _OPENING:  # Pillow's own limit holds for the whole process and cannot be raised for one file
+        limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
+        try:
+            picture = PIL.Image.open(io.BytesIO(data), formats=[format] if format else PICTURE_FORMATS)
+        finally:
+            PIL.Image.MAX_IMAGE_PIXELS = limit
+    _check_size(*picture.size, pixel_limit)
+    space, profile, orientation = "RGB", picture.info.get("icc_profile"), 1
+    if picture.mode == "CMYK" and profile:
+        space = "CMYK"
+    elif picture.mode in ("CMYK", "LAB"):
+        raise _RefusedError(f"is {picture.mode} without a way to sRGB: convert it to RGB first")
+    elif picture.mode[0] in "1L":  # grey is 1, L, LA or La in Pillow
+        space = "L"
+    frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)  # the second of an MPO is no further one
+    if picture.format == "PNG" and "16" in picture.tile[0].args:
+        import imagecodecs  # only here and for TIFF: machines that train need not have it
+
+        with _silent("imagecodecs"):
+            samples = imagecodecs.png_decode(data)
+    else:
+        samples = np.asarray(picture.convert(space + "A" * picture.has_transparency_data))
+    with suppress(Exception):  # a damaged block makes no picture unreadable
+        orientation = picture.getexif().get(PIL.ExifTags.Base.Orientation, 1)
+    return _Stored(np.atleast_3d(samples), space, profile, orientation, frames)
+
+
+def _stored_tiff(data: bytes, pixel_limit: int) -> _Stored:
+    """The first page of a TIFF file: grey and RGB of 8 and 16 bit by tifffile, the rest by Pillow."""
+    import tifffile
+
+    with _silent("tifffile"), tifffile.TiffFile(io.BytesIO(data)) as file:
+        page, pages = file.pages.first, len(file.pages)
+        _check_size(page.imagewidth, page.imagelength, pixel_limit)
+        _check_size(page.tilewidth or 1, page.tilelength or 1, max(pixel_limit, 2**22))  # each is held as a whole
+        colours = {"MINISWHITE": 1, "MINISBLACK": 1, "RGB": 3}.get(getattr(page.photometric, "name", ""))
+        bits, whole = page.bitspersample, page.sampleformat == tifffile.SAMPLEFORMAT.UINT
+        if whole and colours and bits in (8, 16) and page.samplesperpixel in range(colours, 9):
+            profile, orientation = (page.tags.valueof(tag) for tag in ("InterColorProfile", "Orientation"))
+            return _Stored(_tiff_samples(page, colours), "L" if colours == 1 else "RGB", profile, orientation, pages)
+        if not whole or bits not in (1, 2, 4, 8) or colours == 3:
+            kinds = f"{page.samplesperpixel} of {bits} bit, {page.sampleformat!r}, {page.photometric!r}"
+            raise _RefusedError(f"has samples that are not read: {kinds}")
+    stored = _stored_picture(data, pixel_limit, "TIFF")
+    stored.frames = pages
+    return stored
+
+
+def _tiff_samples(page: tifffile.TiffPage, colours: int) -> np.ndarray:
+    """The samples of a grey or RGB page, (H, W, C), white at the top and alpha straight."""
+    image = page.asarray()
+    if page.planarconfig == 2 and page.samplesperpixel > 1:  # a plane for every sample
+        image = np.moveaxis(image, 0, -1)
+    image = image.reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
+    values, peak = image[..., :colours], peak_of(image.dtype)
+    if page.photometric.name == "MINISWHITE":
+        values = peak - values
+    kind = page.extrasamples[0].name if page.extrasamples else "UNASSALPHA"
+    if image.shape[2] == colours or kind == "UNSPECIFIED":  # that is a mask, or something else
+        return values
+    alpha = image[..., colours : colours + 1]
+    if kind == "ASSOCALPHA":  # colours are multiplied by it
+        values = np.rint(np.minimum(values * (peak / np.maximum(alpha, 1)), peak)).astype(image.dtype)
+    return np.concatenate([values, alpha], 2)
+
+
+def _in_srgb(image: np.ndarray, space: str, profile: bytes) -> np.ndarray:
+    """Colours of an ICC profile in sRGB; samples as of :class:`_Stored`, of which alpha stays and CMYK becomes RGB."""
+    srgb = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB"))
+    source = PIL.ImageCms.ImageCmsProfile(io.BytesIO(profile))
+    if (meant := source.profile.xcolor_space.strip()) != ("GRAY" if space == "L" else space):
+        raise ValueError(f"it is for {meant} and not {space}")
+    colours = len(PIL.Image.new(space, (1, 1)).getbands())
+    transform = PIL.ImageCms.buildTransform(source, srgb, space, "RGB")
+
+    def convert(samples: np.ndarray) -> np.ndarray:
+        picture = PIL.Image.fromarray(samples[..., 0] if colours == 1 else samples, space)
+        return np.asarray(PIL.ImageCms.applyTransform(picture, transform))
+
+    # sRGB goes by many profiles; what they do to a few colours is no more than rounding, and then nothing is done.
+    few = np.stack(np.meshgrid(*[np.arange(0, 256, 51, np.uint8)] * colours), -1).reshape(1, -1, colours)
+    if colours < 4 and np.abs(convert(few).astype(int) - few).max() <= 1:
+        return image
+    values = np.ascontiguousarray(image[..., :colours])
+    if image.dtype.itemsize == 2:  # Pillow converts 8 bit alone
+        import imagecodecs
+
+        options = {"colorspace": "gray" if colours == 1 else "rgb", "outcolorspace": "rgb"}
+        options["flags"] = imagecodecs.CMS.FLAGS.NOOPTIMIZE  # its tables are off by 6 levels of 255 in dark colours
+        values = imagecodecs.cms_transform(
+            values[..., 0] if colours == 1 else values, profile, srgb.tobytes(), **options
+        )
+    else:
+        values = convert(values)
+    return np.concatenate([values[..., 1:2] if colours == 1 else values, image[..., colours:]], 2)
+
+
+def check_target(path: str | os.PathLike, shape: tuple[int, ...], dtype: np.dtype) -> str:
+    """See before the work that a file of this name can hold an image of that shape and dtype.
+
+    Returns:
+        The name's ending, in small letters.
+
+    Raises:
+        ValueError: an ending that is not among IMAGE_SUFFIXES, or a format that cannot hold so many pixels a side,
+            16 bit or alpha; no format holds float.
+    """
+    ending, alpha = Path(path).suffix.lower(), len(shape) == 3 and shape[2] == 4
+    if ending not in FILE_LIMITS:
+        raise ValueError(f"{path}: cannot write such files; the name must end in one of {', '.join(IMAGE_SUFFIXES)}")
+    side, deep, transparent = FILE_LIMITS[ending]
+    if np.dtype(dtype).kind == "f":
+        raise ValueError(f"{path}: image files hold 8 or 16 bit, not float: convert first")
+    if np.dtype(dtype).itemsize == 2 and not deep:
+        raise ValueError(f"{path}: {ending} files do not hold 16 bit, PNG and TIFF do")
+    if alpha and not transparent:
+        raise ValueError(f"{path}: {ending} files do not hold alpha, PNG, TIFF and WebP do")
+    if max(shape[:2]) > side:
+        raise ValueError(
+            f"{path}: {ending} files hold at most {side} pixels a side, not {max(shape[:2])}; TIFF and PNG do"
+        )
+    return ending
 
 
 def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     """Write (H, W), (H, W, 3) RGB or (H, W, 4) uint8 or uint16 in the format that the file name says.
 
+    JPEG and WebP are written with little loss, quality 95 (WebP with none where its lossy form is too small); the
+    others with none.
+
     Raises:
-        ValueError: a format that OpenCV does not know or that cannot hold 16 bit, or float samples.
+        TypeError: no image. ValueError: the format cannot hold it (see :func:`check_target`).
     """
-    path = Path(path)
-    if check_image(image).dtype.kind == "f":
-        raise ValueError("image files hold 8 or 16 bit, not float: convert first")
-    if image.dtype == np.uint16 and path.suffix.lower() not in (".png", ".tif", ".tiff"):
-        raise ValueError(f"{path}: only PNG and TIFF files take 16 bit")
-    if image.ndim == 3:
-        image = cv2.cvtColor(image, cv2.COLOR_RGBA2BGRA if image.shape[2] == 4 else cv2.COLOR_RGB2BGR)
-    try:
-        _, data = cv2.imencode(path.suffix, image)
-    except cv2.error as error:
-        raise ValueError(f"{path}: cannot write {path.suffix or 'a file without an ending'} files") from error
+    ending = check_target(path, check_image(image).shape, image.dtype)
     with written_whole(path) as part:
-        part.write_bytes(data.tobytes())
+        if ending in (".tif", ".tiff"):
+            import tifffile
+
+            extra = {"extrasamples": ["unassalpha"]} if image.shape[2:] == (4,) else {}
+            kind = "minisblack" if image.ndim == 2 else "rgb"
+            tifffile.imwrite(part, image, photometric=kind, compression="zlib", predictor=True, metadata=None, **extra)
+        elif image.dtype.itemsize == 2:
+            import imagecodecs
+
+            part.write_bytes(imagecodecs.png_encode(image.astype(np.uint16)))  # in this machine's order of bytes
+        else:
+            format = PIL.Image.registered_extensions()[ending]
+            options = {"PNG": {"compress_level": 3}, "WEBP": {"quality": 95, "exact": True}}
+            options["JPEG"] = {"quality": 95, "subsampling": 0}
+            picture = PIL.Image.fromarray(image)
+            try:
+                picture.save(part, format, **options.get(format, {}))
+            except ValueError:
+                if format != "WEBP":
+                    raise
+                picture.save(part, format, lossless=True, exact=True)  # the lossy form holds only so many details
 
 
 def peak_of(dtype: np.dtype) -> int:
     """What stands for white in images of a dtype: 255, 65535, or 1 for float."""
-    return {np.dtype(np.uint8): 255, np.dtype(np.uint16): 65535}.get(np.dtype(dtype), 1)
+    return {"u1": 255, "u2": 65535}.get(np.dtype(dtype).str[1:], 1)  # in either order of bytes
 
 
 def as_rgb(image: np.ndarray) -> np.ndarray:
     """The colours of a grey, RGB or RGBA image, (H, W, 3) of the same dtype."""
     return np.repeat(image[..., None], 3, 2) if image.ndim == 2 else image[..., :3]
+
+
+def visible_colours(image: np.ndarray) -> np.ndarray:
+    """:func:`as_rgb`, where pixels that cannot be seen at all have the colour of the nearest that can.
+
+    What is hidden is often black, and would be enlarged into a dark rim.
+    """
+    colours = as_rgb(image)
+    if image.shape[2:] != (4,) or image[..., 3].all() or not image[..., 3].any():
+        return colours
+    hidden = (image[..., 3] == 0).astype(np.uint8)
+    _, nearest = cv2.distanceTransformWithLabels(hidden, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    shown = hidden == 0
+    places = np.zeros(nearest.max() + 1, int)
+    places[nearest[shown]] = np.flatnonzero(shown)  # OpenCV numbers what is seen; its numbers' order is its own affair
+    return colours.reshape(-1, 3)[places[nearest]]
 
 
 def to_tensor(image: np.ndarray) -> Tensor:
@@ -713,16 +948,26 @@ def _resample(image: np.ndarray, scale: int, *, up: bool) -> np.ndarray:
 
 
 def crop_to_multiple(image: np.ndarray, scale: int) -> np.ndarray:
-    """The image without the last rows and columns that make its sides no multiple of the scale."""
+    """The image without the last rows and columns that make its sides no multiple of the scale.
+
+    Raises:
+        ValueError: a side is smaller than the scale, so that nothing would be left.
+    """
     h, w = check_image(image).shape[:2]
+    if min(h, w) < scale:
+        raise ValueError(
+            f"an original of {h}x{w} pixels is too small: at {scale}x it must have {scale}x{scale} at least"
+        )
     return image[: h - h % scale, : w - w % scale]
 
 
 # -- Inference ----------------------------------------------------------------------------------------------
 
 BLOCK = 1024  # edge of what is computed at once, in pixels of the answer: bounds the memory
-HALO = 16  # LR samples computed around a block and thrown away: all that convolutions see
-DECODER_HALO = 9  # the same where the features are at hand: 7 reach into the decoder, the rest is for back-projection
+# LR samples computed around a block and thrown away: 16 are all that convolutions see. Three back-projections see 12
+# more, of which the nearest 4 leave out less than rounding does.
+HALO = 20
+DECODER_HALO = 11  # the same where the features are at hand: 7 reach into the decoder
 DRAFT_HALO = 5  # and for pictures in motion: off by a grey level at their edge, by a few at 8x
 CONSISTENCY_STEPS = 3
 
@@ -740,8 +985,8 @@ def unturn(x: Tensor, k: int) -> Tensor:
 
 def noise(seed: int | torch.Generator, tiles: int) -> Tensor:
     """eps ~ N(0, 1) for every tile, (tiles, 1024); drawn on the CPU, so the same on every device."""
-    g = seed if isinstance(seed, torch.Generator) else torch.Generator().manual_seed(seed)
-    return torch.randn(tiles, LATENTS, generator=g)
+    g = seed if isinstance(seed, torch.Generator) else noise_generator(seed)
+    return torch.randn(tiles, LATENTS, generator=g, dtype=torch.float32)
 
 
 class LatentField:
@@ -784,8 +1029,8 @@ class LatentField:
     def _ramps(self, tiles: int) -> Tensor:
         """Blending weights along one axis, (tiles, tile): ramps towards neighbours, 1 at the image's border."""
         overlap = self.tile - self.step
-        ramp = (torch.arange(overlap) + 0.5) / overlap
-        weights = torch.ones(tiles, self.tile)
+        ramp = (torch.arange(overlap, dtype=torch.float32) + 0.5) / overlap
+        weights = torch.ones(tiles, self.tile, dtype=torch.float32)
         weights[1:, :overlap] = ramp
         weights[:-1, self.step :] = ramp.flip(0)
         return weights
@@ -840,37 +1085,39 @@ class Sampler:
 
     Args:
         model: the network; answers come from the device it is on.
-        lr: (H, W, 3) uint8, uint16 or float in [0, 1]. Of grey images and those with alpha it enlarges the colours.
+        lr: (H, W, 3) uint8, uint16 or float in [0, 1], also (H, W) or (H, W, 4), of which it enlarges the colours.
+            The answer to grey, that is to three equal channels, is grey.
         consistency: back-project each answer until its downscaled version matches the LR image.
         cache: keep the encoded image, 64 numbers for each LR pixel and three for each of the answer. False encodes each
             block anew when it is decoded, in memory that does not grow with the image.
         block: edge of what is computed at once, in pixels of the answer; the smaller, the less memory is needed.
 
     Attributes:
-        model, consistency, block: as given. rect: the whole image, (0, 0, H, W).
-        lr: the LR image's colours, (H, W, 3); pixels: the same, (1, 3, H, W) float32 in [0, 1].
+        model, consistency, block: as given. rect: the whole image, (0, 0, H, W). grey: whether it is grey.
+        lr: its :func:`visible_colours`, (H, W, 3); pixels: the same, (1, 3, H, W) float32 in [0, 1].
         field: its :class:`LatentField`; tiles: how many tiles, each with 1,024 latents of its own, cover the image.
         code, up: what input2 makes of it, (1, 64, H, W), and its enlargement, (1, 3, s*H, s*W); None without a cache.
 
     Raises:
-        TypeError, ValueError: when lr is no image (see :func:`check_image`).
+        TypeError, ValueError: when lr is no image (see :func:`check_image`), or the model none that can answer.
     """
 
-    @torch.inference_mode()
     def __init__(
         self, model: SRVAE, lr: np.ndarray, *, consistency: bool = True, cache: bool = True, block: int = BLOCK
     ) -> None:
-        self.model, self.lr, self.consistency = model, as_rgb(check_image(lr, "lr")), consistency
+        device = check_model(model)
+        self.model, self.lr, self.consistency = model, visible_colours(check_image(lr, "lr")), consistency
+        self.grey = bool((self.lr == self.lr[..., :1]).all())
         self.rect: Rect = (0, 0, *lr.shape[:2])
-        self.pixels, self.block = rgb_tensor(lr).to(next(model.parameters()).device), block
-        self.field = LatentField(model, self.pixels, lr.dtype == np.uint8)
-        self.tiles = self.field.tiles
+        self.pixels, self.block = rgb_tensor(self.lr).to(device), block
         self.code: Tensor | None = None
         self.up: Tensor | None = None
-        if cache:
-            self.code, self.up = self._encode_blocks(), self._enlarge(self.pixels)
+        with inference(device):
+            self.field = LatentField(model, self.pixels, lr.dtype == np.uint8)
+            self.tiles = self.field.tiles
+            if cache:
+                self.code, self.up = self._encode_blocks(), self._enlarge(self.pixels)
 
-    @torch.inference_mode()
     def __call__(
         self,
         seed: int = 0,
@@ -903,13 +1150,14 @@ class Sampler:
         # The fewer layers a block goes through, the less around it reaches into it.
         halo = HALO if self.code is None else DRAFT_HALO if draft else DECODER_HALO
         seen = None if region is None else _with_halo(rect, self.rect[2:], halo)
-        latent_map = self._latent_map(seed, temperature, eps, seen)
         dtype = np.dtype(np.float32) if as_float else self.lr.dtype
         image = _canvas((rect[2] * s, rect[3] * s, 3), dtype, out)
-        for block in tqdm(self._blocks(rect), disable=not progress, unit="block"):
-            top, left, height, width = (n * s for n in _within(block, rect))
-            answer = self._decode(block, latent_map, halo, draft)
-            image[top : top + height, left : left + width] = to_image(answer, dtype)
+        with inference(self.pixels.device):
+            latent_map = self._latent_map(seed, temperature, eps, seen)
+            for block in tqdm(self._blocks(rect), disable=not progress, unit="block"):
+                top, left, height, width = (n * s for n in _within(block, rect))
+                answer = self._decode(block, latent_map, halo, draft)
+                image[top : top + height, left : left + width] = to_image(answer, dtype)
         return image
 
     def _latent_map(self, seed: int, temperature: float, eps: Tensor | None, seen: Rect | None) -> Tensor:
@@ -931,7 +1179,7 @@ class Sampler:
             answer = self.model.reconstruct(code, _cut(latent_map, wide), up)
         if self.consistency:
             answer = consistent(answer, lr, s)
-        return _cut(answer, _within(block, wide), s)
+        return _cut(without_colour(answer) if self.grey else answer, _within(block, wide), s)
 
     def _blocks(self, rect: Rect) -> list[Rect]:
         """Nearly equal blocks that make up a rectangle."""
@@ -961,6 +1209,23 @@ class Sampler:
         return code
 
 
+def check_model(model: SRVAE) -> torch.device:
+    """The device of a model that can answer; raises TypeError for what is none, or is not in single precision."""
+    if not isinstance(model, SRVAE):
+        raise TypeError(f"model must be an SRVAE, not {type(model).__name__}: load_model('4x-D') gives one")
+    numbers = next(model.parameters())
+    if numbers.dtype != torch.float32:
+        raise TypeError(f"the model is in {numbers.dtype}, and answers are computed in float32: call model.float()")
+    return numbers.device
+
+
+@contextmanager
+def inference(device: torch.device) -> Iterator[None]:
+    """Compute as inference does: without gradients, and in single precision whatever autocast says around it."""
+    with torch.inference_mode(), torch.autocast(device.type, enabled=False):
+        yield
+
+
 def has_bfloat16() -> bool:
     """Whether the CPU has instructions for bfloat16; emulated, it would be slower than float32."""
     return torch.cpu._is_avx512_bf16_supported()
@@ -974,11 +1239,17 @@ def rgb_tensor(image: np.ndarray) -> Tensor:
     return x
 
 
-def noise_generator(seed: int, temperature: float) -> torch.Generator:
-    """The generator of a seed's noise; raises ValueError for a temperature that is below 0, infinite or NaN."""
-    if not 0 <= temperature < math.inf:
+def noise_generator(seed: int, temperature: float = 1.0) -> torch.Generator:
+    """The generator of a seed's noise.
+
+    Raises:
+        ValueError: a seed that is no whole number of 64 bit, or a temperature that is below 0, infinite or NaN.
+    """
+    if not isinstance(seed, int | np.integer) or not -(2**63) <= seed < 2**64:
+        raise ValueError(f"seed must be a whole number of at most 64 bit, not {seed!r}")
+    if not isinstance(temperature, int | float | np.number) or not 0 <= temperature < math.inf:
         raise ValueError(f"temperature must be a finite number of at least 0, not {temperature!r}")
-    return torch.Generator().manual_seed(seed)
+    return torch.Generator().manual_seed(int(seed))
 
 
 def _canvas(shape: tuple[int, ...], dtype: np.dtype, out: np.ndarray | None) -> np.ndarray:
@@ -1054,6 +1325,7 @@ def super_resolve(
         TypeError, ValueError: lr is no image, or an option has no such value.
     """
     check_image(lr, "lr")
+    check_model(model)
     if device is not None:
         model.to(device)
     if temperature is None:
@@ -1062,15 +1334,13 @@ def super_resolve(
     shape = (*(n * model.scale for n in lr.shape[:2]), *lr.shape[2:])
     if out is not None:
         _canvas(shape, dtype, out)  # refuse it before the work, not after
-    # The grey of a grey image's answer is made of colours that are neither clipped nor rounded.
-    colours = np.dtype(np.float32) if lr.ndim == 2 else dtype
     if self_ensemble:
-        answer = to_image(_mean_of_turns(lr, model, temperature, seed, consistency, progress), colours)
+        answer = to_image(_mean_of_turns(lr, model, temperature, seed, consistency, progress), dtype)
     else:
         sampler = Sampler(model, lr, consistency=consistency, cache=False)
         target = out if lr.shape[2:] == (3,) else None
-        answer = sampler(seed, temperature, progress=progress, as_float=as_float or lr.ndim == 2, out=target)
-    answer = like_given(answer, lr, model.scale, dtype)
+        answer = sampler(seed, temperature, progress=progress, as_float=as_float, out=target)
+    answer = like_given(answer, lr, model.scale)
     if out is not None and out is not answer:
         out[:] = answer
     return answer if out is None else out
@@ -1080,26 +1350,32 @@ def _mean_of_turns(
     lr: np.ndarray, model: SRVAE, temperature: float, seed: int, consistency: bool, progress: bool
 ) -> Tensor:
     """The mean of the answers to an image's 8 flips and rotations, each with noise of its own: (1, 3, s*H, s*W)."""
-    pixels = rgb_tensor(lr).to(next(model.parameters()).device)
-    generator, mean = noise_generator(seed, temperature), torch.zeros((), device=pixels.device)
+    colours, device = visible_colours(lr), check_model(model)
+    pixels = rgb_tensor(colours).to(device)
+    generator, mean = noise_generator(seed, temperature), torch.zeros((), dtype=torch.float32, device=device)
     for k in tqdm(range(8), disable=not progress, unit="turn"):
-        turned = np.rot90(as_rgb(lr), k % 4)  # the turns of `turn`, for images
+        turned = np.rot90(colours, k % 4)  # the turns of `turn`, for images
         sampler = Sampler(model, turned[:, ::-1] if k >= 4 else turned, consistency=False, cache=False)
         answer = sampler(temperature=temperature, eps=noise(generator, sampler.tiles), as_float=True)
-        mean = mean + unturn(to_tensor(answer).to(pixels.device), k) / 8
-    return consistent(mean, pixels, model.scale) if consistency else mean
+        mean = mean + unturn(to_tensor(answer).to(device), k) / 8
+    with inference(device):
+        return consistent(mean, pixels, model.scale) if consistency else mean
 
 
-def like_given(answer: np.ndarray, lr: np.ndarray, scale: int, dtype: np.dtype) -> np.ndarray:
-    """An answer's colours, (s*H, s*W, 3), in the form of the LR image: grey, RGB or with its alpha enlarged.
+def without_colour(answer: Tensor) -> Tensor:
+    """The luma of an answer, (B, 3, H, W), in all of its channels: BT.601 over the full range."""
+    weights = torch.tensor([0.299, 0.587, 0.114], dtype=answer.dtype, device=answer.device)
+    return (answer * weights.view(3, 1, 1)).sum(1, keepdim=True).expand_as(answer)
 
-    The network knows three colours only. What else an image has is dealt with here, at the edge. Of a grey image the
-    answer is to be float, neither clipped nor rounded; of the others it has the dtype already.
+
+def like_given(answer: np.ndarray, lr: np.ndarray, scale: int) -> np.ndarray:
+    """An answer, (s*H, s*W, 3), in the form of the LR image: grey, RGB or with its alpha enlarged.
+
+    The network knows three colours only. What else an image has is dealt with here, at the edge.
     """
     if lr.ndim == 2:
-        grey = answer @ np.array([0.299, 0.587, 0.114])  # BT.601 luma over the full range
-        return to_image(torch.from_numpy(grey)[None, None], dtype)[..., 0]
+        return answer[..., 0].copy()
     if lr.shape[2] == 3:
         return answer
-    alpha = to_image(bicubic(to_tensor(lr[..., 3]), scale, up=True).clamp(0, 1), dtype)
+    alpha = to_image(bicubic(to_tensor(lr[..., 3]), scale, up=True).clamp(0, 1), answer.dtype)
     return np.concatenate([answer, alpha], 2)

@@ -81,13 +81,21 @@ def find(sampler: sr.Sampler, count: int = COUNT, *, iterations: int = ITERATION
     Args:
         sampler: with its cache.
         count: how many directions, 1 to 1022.
-        iterations: of J^T J.
+        iterations: of J^T J, 0 or more.
 
     Raises:
-        ValueError: the sampler has no cache, or count is out of range.
+        TypeError: no sampler, or a count or iterations that are no whole numbers.
+        ValueError: the sampler has no cache, or count or iterations are out of range.
     """
+    if not isinstance(sampler, sr.Sampler):
+        raise TypeError(f"directions need a Sampler with its cache, Sampler(model, lr), not {type(sampler).__name__}")
     if sampler.code is None:
         raise ValueError("directions need a Sampler with its cache: Sampler(model, lr)")
+    for name, value in (("count", count), ("iterations", iterations)):
+        if not isinstance(value, int | np.integer):
+            raise TypeError(f"{name} must be a whole number, not {value!r}")
+    if iterations < 0:
+        raise ValueError(f"iterations must be 0 or more, not {iterations}")
     if not 1 <= count <= sr.LATENTS - SPARE:
         raise ValueError(f"count must be 1 to {sr.LATENTS - SPARE}, not {count!r}")
     picture = picture_of_steps(sampler)
@@ -173,8 +181,10 @@ def steer(
         amounts: steps along the directions in standard deviations of the prior, at most as many as there are.
 
     Raises:
-        ValueError: walk is outside 0 to 1, or there are more amounts than directions.
+        ValueError: walk is outside 0 to 1, temperature below 0 or infinite, an amount no finite number, or there are
+            more amounts than directions.
     """
+    sr.noise_generator(seed, temperature)  # which refuses a temperature that there is not
     if not 0 <= walk <= 1:
         raise ValueError(f"walk must be 0 to 1, not {walk!r}")
     eps = sr.noise(seed, tiles)
@@ -184,6 +194,8 @@ def steer(
     eps = temperature * eps
     if len(amounts) > (0 if directions is None else len(directions.vectors)):
         raise ValueError(f"{len(amounts)} amounts for fewer directions")
+    if not np.isfinite(np.asarray(amounts, float)).all():
+        raise ValueError(f"amounts must be finite numbers, not {list(amounts)}")
     for amount, vector in zip(amounts, () if directions is None else directions.vectors, strict=False):
         eps = eps + amount * vector
     return eps

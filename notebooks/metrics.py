@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import cache
 
 import cv2
@@ -29,6 +29,7 @@ import srvae_core as sr
 
 # ITU-R BT.601: Y = 16 + LUMA . RGB, RGB in [0, 1] and Y from 16 to 235.
 LUMA = np.array([65.481, 128.553, 24.966])
+SSIM_WINDOW = 11  # pixels a side, which an image must have without its border
 
 
 # -- Likeness to the original -------------------------------------------------------------------------------
@@ -48,11 +49,23 @@ def luma(image: np.ndarray) -> np.ndarray:
     return 16 + unit(image) @ LUMA
 
 
+def whole_number(value: int, what: str) -> int:
+    """A number of pixels or a scale, as an int.
+
+    Raises:
+        TypeError: it is none; the message calls it ``what``.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise TypeError(f"{what} must be a whole number, not {value!r}")
+    return int(value)
+
+
 def _luma_pair(a: np.ndarray, b: np.ndarray, border: int, grey_levels: bool) -> tuple[np.ndarray, np.ndarray]:
     """Y of an answer and its reference, a border removed."""
     x, y = unit(a, "the first image"), unit(b, "the second image")
     if x.shape != y.shape:
         raise ValueError(f"the images differ in size: {a.shape} and {b.shape}")
+    border = whole_number(border, "border")
     if border < 0 or 2 * border >= min(x.shape[:2]):
         raise ValueError(f"a border of {border} leaves nothing of {x.shape[0]}x{x.shape[1]} pixels")
     grey = grey_levels and np.array_equal(y[..., 0], y[..., 1])  # the release looks no further than R and G
@@ -74,7 +87,8 @@ def psnr_y(a: np.ndarray, b: np.ndarray, border: int, *, grey_levels: bool = Fal
         grey_levels: the release's rule for a reference whose R equals its G everywhere.
 
     Raises:
-        ValueError: the sizes differ, or the border leaves nothing.
+        TypeError: no images, or a border that is no whole number.
+        ValueError: no images, NaN, sizes that differ, or a border that leaves nothing.
     """
     x, y = _luma_pair(a, b, border, grey_levels)
     error = np.mean((x - y) ** 2)
@@ -88,8 +102,8 @@ def ssim_y(a: np.ndarray, b: np.ndarray, border: int, *, grey_levels: bool = Fal
         ValueError: also when less than 11x11 pixels are left.
     """
     x, y = _luma_pair(a, b, border, grey_levels)
-    if min(x.shape) < 11:
-        raise ValueError(f"SSIM needs 11x11 pixels, {x.shape[0]}x{x.shape[1]} are left")
+    if min(x.shape) < SSIM_WINDOW:
+        raise ValueError(f"SSIM needs {SSIM_WINDOW}x{SSIM_WINDOW} pixels, {x.shape[0]}x{x.shape[1]} are left")
     return float(
         structural_similarity(x, y, data_range=255, gaussian_weights=True, sigma=1.5, use_sample_covariance=False)
     )
@@ -104,8 +118,18 @@ def fidelity(answer: np.ndarray, hr: np.ndarray, scale: int) -> dict[str, float]
 
 
 def lr_psnr(out: np.ndarray, lr: np.ndarray, scale: int) -> float:
-    """PSNR in dB over RGB between the LR image and the downscaled answer: how consistent the answer is."""
-    x, y = unit(out, "out"), unit(lr, "lr")
+    """PSNR in dB over RGB between the LR image and the downscaled answer: how consistent the answer is.
+
+    Args:
+        out: the answer, (s*H, s*W, 3) or grey.
+        lr: (H, W, 3) or grey.
+        scale: 1 or more.
+
+    Raises:
+        TypeError: no images, or a scale that is no whole number.
+        ValueError: no images, NaN, or sizes that do not fit the scale.
+    """
+    x, y, scale = unit(out, "out"), unit(lr, "lr"), whole_number(scale, "scale")
     if x.shape[:2] != (y.shape[0] * scale, y.shape[1] * scale):
         raise ValueError(f"out {out.shape} is not {scale} times lr {lr.shape}")
     down = sr.bicubic(sr.to_tensor(x), scale, up=False)[0].permute(1, 2, 0).numpy()
@@ -113,7 +137,7 @@ def lr_psnr(out: np.ndarray, lr: np.ndarray, scale: int) -> float:
     return float(-10 * np.log10(error)) if error else math.inf
 
 
-def diversity(samples: Sequence[np.ndarray], hr: np.ndarray) -> float:
+def diversity(samples: Iterable[np.ndarray], hr: np.ndarray) -> float:
     """Diversity of samples around the original, in percent (NTIRE 2022, without a perceptual backbone).
 
     Squared-error maps averaged over RGB and over 16x16 boxes; 100 * (global - local) / global, where global
@@ -123,7 +147,12 @@ def diversity(samples: Sequence[np.ndarray], hr: np.ndarray) -> float:
     Args:
         samples: two or more answers of the size of hr.
         hr: the original.
+
+    Raises:
+        TypeError: no images.
+        ValueError: no images, NaN, fewer than two, or sizes that differ.
     """
+    samples = list(samples)
     if len(samples) < 2:
         raise ValueError(f"diversity needs at least two samples, not {len(samples)}")
     target = unit(hr, "hr")
@@ -144,7 +173,14 @@ class Spread:
         self.count, self.mean, self._squares = 0, np.zeros(()), np.zeros(())
 
     def add(self, sample: np.ndarray) -> None:
-        """Take one more sample, (H, W, C) of any dtype."""
+        """Take one more sample, (H, W) or (H, W, C) of any image dtype.
+
+        Raises:
+            TypeError, ValueError: it is no image, has NaN, or is of another shape than the first; it is not taken then.
+        """
+        sr.check_image(sample, "a sample")
+        if self.count and sample.shape != self.mean.shape:
+            raise ValueError(f"a sample is of shape {sample.shape}, those before it of {self.mean.shape}")
         self.count += 1
         delta = sample.astype(np.float64) - self.mean
         self.mean = self.mean + delta / self.count
@@ -159,7 +195,7 @@ class Spread:
         """
         if self.count < 2:
             raise ValueError("a standard deviation needs two samples")
-        return np.sqrt(self._squares / self.count).mean(2)
+        return np.atleast_3d(np.sqrt(self._squares / self.count)).mean(2)
 
 
 # -- NIQE ---------------------------------------------------------------------------------------------------
@@ -182,14 +218,14 @@ def natural_model() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
     Raises:
         RuntimeError: it can be had neither way; the message says what to do.
-        ValueError: the file is another one than BasicSR's (by its sha256).
+        ValueError: the file of SRVAE_NIQE is another one than BasicSR's (by its sha256).
     """
     path = os.environ.get("SRVAE_NIQE")
     try:
-        if path is None:
+        if not path:
             path = pooch.retrieve(NIQE_ADDRESS, f"sha256:{NIQE_SHA256}", path=pooch.os_cache("srvae"))
         digest = pooch.file_hash(path)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError is pooch's word for a download of another sha256
         raise RuntimeError(
             f"NIQE needs its model of natural photographs, which is not shipped: get {NIQE_ADDRESS} "
             f"and set SRVAE_NIQE to the file's path ({error})"
@@ -208,7 +244,8 @@ def niqe(image: np.ndarray, border: int = 0) -> float:
         border: pixels left out on every side; by custom the scale.
 
     Raises:
-        ValueError: fewer than two blocks of 96x96 are left, so that there is no covariance.
+        TypeError: no image, or a border that is no whole number.
+        ValueError: no image, a border below 0, or fewer than two blocks of 96x96 left, so that there is no covariance.
         RuntimeError: see :func:`natural_model`.
     """
     mean, covariance, window = natural_model()
@@ -226,8 +263,16 @@ def niqe(image: np.ndarray, border: int = 0) -> float:
 
 def niqe_luma(image: np.ndarray, border: int = 0) -> np.ndarray:
     """Y as 8-bit values, 16 to 235, float64 (H - 2 border, W - 2 border); empty when the border eats all."""
+    if whole_number(border, "border") < 0:
+        raise ValueError(f"a border cannot be {border} pixels wide: give 0 or more")
     y = np.rint(luma(np.clip(unit(image), 0, 1)))
     return y[border : max(border, y.shape[0] - border), border : max(border, y.shape[1] - border)]
+
+
+def niqe_fits(size: tuple[int, int], border: int) -> bool:
+    """Whether an image of some height and width has the two blocks that NIQE needs; they must not be flat besides."""
+    rows, columns = (max(0, n - 2 * border) // NIQE_BLOCK for n in size)
+    return rows * columns >= 2
 
 
 def niqe_features(y: np.ndarray, window: np.ndarray) -> np.ndarray:

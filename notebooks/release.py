@@ -25,6 +25,9 @@ from tqdm import tqdm
 
 import srvae_core as sr
 
+MOST_PARTS = 20_000  # layers and blobs in a file; the release's training nets have some hundred
+MOST_AXES = 32  # of a blob, as in Caffe
+NAMED = 100  # layers in a warning
 STRIDE = sr.PATCH // 2  # between the release's tiles
 
 
@@ -69,12 +72,22 @@ def caffe_net_message() -> Callable:
 
 def _caffe_blobs(path: Path) -> dict[str, Sequence]:
     """The blobs (protobuf messages) of a .caffemodel file's layers, by layer name."""
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder, no .caffemodel")
     net, data = caffe_net_message()(), path.read_bytes()
     try:
         net.ParseFromString(data)
     except Exception as error:  # protobuf's DecodeError lives in a private module of some backends
         raise ValueError(f"{path} is no readable .caffemodel, perhaps cut short: {error}") from error
+    # Two or three bytes of a file are an empty layer or blob, of which Python would make an object of hundreds.
+    count = len(net.layers) + len(net.layer)
+    if count <= MOST_PARTS:
+        count += sum(len(layer.blobs) for layer in [*net.layers, *net.layer])
+    if count > MOST_PARTS:
+        raise ValueError(f"{path} is no .caffemodel of a network: it holds {count:,} layers and blobs")
     blobs = {layer.name: layer.blobs for layer in [*net.layers, *net.layer] if layer.blobs}
+    if not all(isinstance(name, str) for name in blobs):  # protobuf gives bytes for what is no UTF-8
+        raise ValueError(f"{path} is no readable .caffemodel: a layer's name is no text")
     if not blobs:
         raise ValueError(f"{path} is no .caffemodel: it holds no layer with weights")
     return blobs
@@ -82,8 +95,10 @@ def _caffe_blobs(path: Path) -> dict[str, Sequence]:
 
 def _array(blob: object, where: str) -> Tensor:
     """A blob's numbers in the shape that it says, float32."""
+    if len(blob.shape.dim) > MOST_AXES:  # millions of factors would be multiplied for hours
+        raise ValueError(f"{where} says a shape of {len(blob.shape.dim):,} axes")
     shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
-    if len(blob.data) != 4 * math.prod(shape):
+    if min(shape) < 0 or len(blob.data) != 4 * math.prod(shape):
         raise ValueError(f"{where} holds {len(blob.data) / 4:g} numbers for the shape {shape}")
     return torch.from_numpy(np.frombuffer(blob.data, "<f4").copy()).view(shape)
 
@@ -93,7 +108,7 @@ def read_caffemodel(path: str | os.PathLike) -> dict[str, list[Tensor]]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: cut short, or without weights.
+        ValueError: a folder, cut short, without weights, or with blobs whose shapes are not of their numbers.
     """
     return {k: [_array(b, f"{path}: {k}") for b in blobs] for k, blobs in _caffe_blobs(Path(path)).items()}
 
@@ -112,7 +127,7 @@ def load_caffemodel(path: str | os.PathLike, scale: int, device: str | torch.dev
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no such scale, cut short, without weights, or weights that do not fit the network of that scale.
+        ValueError: no such scale, as :func:`read_caffemodel`, or weights that do not fit the network of that scale.
     """
     blobs = _caffe_blobs(Path(path))
     encoder = {"encoder1", "encoder2", "encoder3", "ip1", "ip2", "ip3"} <= blobs.keys()
@@ -122,12 +137,15 @@ def load_caffemodel(path: str | os.PathLike, scale: int, device: str | torch.dev
     for layer in model.layers:
         for kind, blob in zip(("weight", "bias"), blobs.get(layer.name, ()), strict=False):
             t, name = _array(blob, f"{path}: {layer.name}"), f"{layer.name}.{kind}"
+            if name not in state:  # a PReLU layer with a bias
+                raise ValueError(f"{path} does not fit the {scale}x SR-VAE: unknown {name}")
             # V1 files pad shapes with ones.
             alike = [n for n in t.shape if n != 1] == [n for n in state[name].shape if n != 1]
             tensors[name] = t.view(state[name].shape) if alike else t
     spare = [name for name in blobs if name not in {layer.name for layer in model.layers}]
     if spare:
-        warnings.warn(f"{path}: layers left aside: {', '.join(spare)}", stacklevel=2)
+        more = f" and {len(spare) - NAMED} more" if len(spare) > NAMED else ""
+        warnings.warn(f"{path}: layers left aside: {', '.join(spare[:NAMED])}{more}", stacklevel=2)
     return sr.ready(sr.fill(model, tensors, path), device)
 
 
@@ -163,19 +181,19 @@ def super_resolve(
     Raises:
         TypeError, ValueError: lr is no image, or the temperature is below 0.
     """
+    sr.check_model(model)
     if device is not None:
         model.to(device)
     temperature = model.temperature if temperature is None else temperature
     turns = range(8 if self_ensemble else 1)
-    pixels = sr.rgb_tensor(sr.check_image(lr, "lr")).to(next(model.parameters()).device)
-    with torch.inference_mode():
+    pixels = sr.rgb_tensor(sr.check_image(lr, "lr")).to(sr.check_model(model))
+    with sr.inference(pixels.device):
         up = sr.network_input(pixels, model.scale, lr.dtype == np.uint8)
         answer = _mean_of_tiles(model, up, temperature, sr.noise_generator(seed, temperature), turns, progress)
         if consistency:
             answer = sr.consistent(answer, pixels, model.scale)
-    dtype = np.dtype(np.float32) if as_float else lr.dtype
-    colours = np.dtype(np.float32) if lr.ndim == 2 else dtype
-    return sr.like_given(sr.to_image(answer, colours), lr, model.scale, dtype)
+    answer = sr.without_colour(answer) if lr.ndim == 2 else answer
+    return sr.like_given(sr.to_image(answer, np.float32 if as_float else lr.dtype), lr, model.scale)
 
 
 def _mean_of_tiles(

@@ -1,7 +1,7 @@
 """What the tests of benchmarks and figures share."""
 
 import matplotlib
-from benchmarks.evaluate import RESULT_COLUMNS
+from benchmarks.results import RESULT_COLUMNS
 from matplotlib.figure import Figure
 
 matplotlib.use("agg")  # no windows

@@ -1,5 +1,6 @@
 """The command line of evaluate.py."""
 
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -32,10 +33,76 @@ def test_what_cannot_be_done_ends_with_a_line(tiny):
     for words, message in (
         (["--sets", "Tiny", "Nowhere"], "no image set 'Nowhere'"),
         (["--sets", "Tiny", "--settings", "slow"], "no settings 'slow'"),
+        (["--sets", "Tiny", "--models", "5x-D"], "no model '5x-D'"),
+        (["--sets", "Tiny", "--models", "4x-D", "--scales", "8"], "4x-D enlarges 4x, but only 8x was asked for"),
     ):
-        with pytest.raises(SystemExit, match=message):
+        with pytest.raises(SystemExit, match=f"^error: .*{message}"):
             cli.main(["scores", "--results", str(tiny), *words])
     assert not tiny.exists()
+
+
+def test_a_process_says_in_one_line_what_was_wrong(tiny):
+    """Without a traceback, on standard error, and with an exit code that scripts see."""
+    broken = tiny.parent / "sets" / "Tiny" / "broken.png"
+    broken.write_bytes(b"no picture")
+    words = ["scores", "--models", "--sets", "Tiny", "--results", str(tiny)]
+    done = subprocess.run([sys.executable, str(COMMAND), *words], capture_output=True, text=True, encoding="utf-8")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("error: the set 'Tiny' has files that cannot be read: ")
+    assert str(broken) in done.stderr
+    assert not tiny.exists()
+
+
+def test_what_is_stopped_ends_without_a_traceback(tiny, monkeypatch, capsys):
+    def stopped(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "evaluate", stopped)
+    with pytest.raises(SystemExit, match="130"):
+        cli.main(["scores", "--sets", "Tiny"])
+    assert capsys.readouterr().err == "stopped\n"
+
+
+def test_scales_choose_among_the_shipped_models(tiny, monkeypatch):
+    asked = []
+
+    def noted(models, sets, **options):
+        asked.append((models, sets, options["scales"]))
+        return []
+
+    monkeypatch.setattr(cli, "evaluate", noted)
+    for words in ([], ["--scales", "8"], ["--models", "--scales", "4", "8"], ["--models", "4x-D"]):
+        cli.main(["scores", "--sets", "Tiny/", *words])
+    everything = [*sr.available_models(4), *sr.available_models(8)]
+    assert asked == [
+        (everything, ["Tiny"], []),
+        (sr.available_models(8), ["Tiny"], [8]),
+        ([], ["Tiny"], [4, 8]),
+        (["4x-D"], ["Tiny"], []),
+    ]
+
+
+def test_sizes_that_cannot_be_timed_are_refused():
+    for words, message in (
+        (["speed", "--size", "700"], "size must be a multiple of 8, at most 512, not 700"),
+        (["speed", "--size", "20"], "size must be a multiple of 8"),
+        (["speed", "--size", "0"], "size must be a multiple of 8"),
+        (["speed", "--repeats", "0"], "repeats must be at least 1, not 0"),
+        (["memory", "--inside", "0"], "an image has at least 1x1 pixels, not 0x0"),
+    ):
+        with pytest.raises(SystemExit, match=f"^error: {message}"):
+            cli.main(words)
+
+
+def test_a_readme_without_markers_stays_as_it_is(tmp_path, monkeypatch):
+    monkeypatch.setattr(cli, "write_readme", functools.partial(cli.write_readme, tmp_path / "README.md"))
+    with pytest.raises(SystemExit, match=r"^error: .*README\.md"):
+        cli.main(["readme"])
+    (tmp_path / "README.md").write_text("Кот\n", encoding="utf-8")
+    with pytest.raises(SystemExit, match=r"^error: the README lacks the markers"):
+        cli.main(["readme"])
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == "Кот\n"
 
 
 def test_peers_are_named_folders(tiny, capsys):

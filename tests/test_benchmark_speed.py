@@ -26,6 +26,14 @@ def test_memory_is_that_of_a_fresh_process(capsys):
     assert 0.1 < float(text.split("peak memory ")[1].split(" GiB")[0]) < 1.2
 
 
+def test_a_process_that_fails_says_so(monkeypatch, tmp_path):
+    broken = tmp_path / "broken.py"
+    broken.write_text("raise SystemExit(3)")
+    monkeypatch.setattr(speed, "COMMAND", broken)
+    with pytest.raises(RuntimeError, match="16x16 pixels were not enlarged: the process ended with code 3"):
+        speed.memory(16)
+
+
 def test_timed_gives_seconds():
     assert 0 <= speed.timed(list) < 0.1
     with pytest.raises(ZeroDivisionError):

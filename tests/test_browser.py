@@ -175,10 +175,10 @@ def test_memory_stays_flat(lab):
     assert after - before < FRAMES * 100e3, "each frame leaves less than 100 kB behind"
 
 
-def upload(page, path):
+def upload(page, *paths):
     with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Upload a small image").click()
-    chooser.value.set_files(path)
+        page.get_by_role("button", name="Upload small images").click()
+    chooser.value.set_files(paths)
 
 
 def test_upload(lab, shipped, tmp_path):
@@ -191,6 +191,30 @@ def test_upload(lab, shipped, tmp_path):
     upload(lab, tmp_path / "note.png")
     lab.get_by_text("no image that can be read").wait_for()
     assert shown(lab).shape == (120, 160, 3)
+    assert report(lab)["image"] == "mine.png"
+    sr.write_image(tmp_path / "other.png", image[:20])
+    upload(lab, tmp_path / "note.png", tmp_path / "other.png", tmp_path / "mine.png")
+    lab.get_by_text("160 x 80 from 40 x 20 pixels").wait_for()
+    assert report(lab)["image"] == "other.png"
+    upload(lab, tmp_path / "mine.png")  # once more
+    lab.get_by_text("160 x 120 from 40 x 30 pixels").wait_for()
+
+
+def test_a_choice_that_fails_goes_back_in_the_page(lab):
+    """The upload on show has no original to compare with."""
+    lab.get_by_role("tab", name="Look", exact=True).click()
+    side, border = lab.get_by_label("Left side"), browser.slider(lab, "Border")
+    for _ in range(5):
+        border.press("PageUp")
+    before = shown(lab)
+    side.select_option("original")
+    lab.get_by_text("no original to compare with").wait_for()
+    lab.wait_for_function("select => select.selectedOptions[0].text === 'bicubic'", arg=side.element_handle())
+    assert np.array_equal(shown(lab), before)
+    border.press("Home")
+    lab.get_by_role("tab", name="Sample", exact=True).click()
+    shown(lab)
+    assert report(lab)["error"] == ""
 
 
 def test_every_control_has_a_name(lab):

@@ -126,7 +126,11 @@ def test_the_rest_may_change_on_the_way():
         (["recipe", "--data", "x", "--out", "y", "--minutes", "-1"], "minutes must be more than 0"),
         (["export", "{tmp}", "4x-D"], "is no run: it has no config.json"),
         (["join", "{tmp}", "{tmp}/out"], "it holds no pieces"),
-        (["pack", "nowhere", "{tmp}/pack"], "nowhere is neither a folder"),
+        (["pack", "nowhere", "{tmp}/pack"], "nowhere is no folder of photographs"),
+        (["run", "--run", "{tmp}/r", "--data", "{tmp}", "--seed", "-1"], "seed must be at least 0, not -1"),
+        (["run", "--run", "{tmp}/r", "--data", "{tmp}", "--threads", "0"], "threads must be at least 1, not 0"),
+        (["run", "--run", "{tmp}/r", "--data", "{tmp}", "--device", "abacus"], "device must be cpu, or a cuda or mps"),
+        (["recipe", "--data", "nowhere", "--out", "y", "--minutes", "1"], "nowhere is neither a folder"),
     ],
 )
 def test_command_line_says_what_is_wrong(words, message, tmp_path, capsys):

@@ -79,7 +79,43 @@ def test_windows_lie_inside_their_tiles_and_the_image(random_model, size):
             assert outer.stop - origin == inner.stop
 
 
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        ({"count": 2.5}, TypeError, "count must be a whole number, not 2.5"),
+        ({"count": sr.LATENTS}, ValueError, "count must be 1 to 1022, not 1024"),
+        ({"iterations": -1}, ValueError, "iterations must be 0 or more, not -1"),
+        ({"iterations": "1"}, TypeError, "iterations must be a whole number, not '1'"),
+    ],
+)
+def test_wrong_numbers_are_refused_in_a_sentence(random_model, arguments, error, message):
+    with pytest.raises(error, match=message):
+        directions.find(sr.Sampler(random_model(4), np.zeros((8, 8, 3), np.uint8)), **arguments)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 9), (7, 1)])
+def test_the_smallest_images_have_windows(random_model, size):
+    sampler = sr.Sampler(random_model(4), np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8))
+    for window in directions.windows(sampler):
+        assert all(0 <= s.start < s.stop <= n for s, n in zip(window.outer, size, strict=True))
+
+
+def test_steer_refuses_what_is_no_number():
+    ways = directions.Directions(torch.eye(sr.LATENTS)[:2], np.ones(2))
+    for temperature in (-1, math.nan, math.inf):
+        with pytest.raises(ValueError, match="temperature must be a finite number of at least 0"):
+            directions.steer(1, 0, temperature)
+    for walk in (-0.1, math.nan):
+        with pytest.raises(ValueError, match="walk must be 0 to 1"):
+            directions.steer(1, 0, 1.0, to_seed=1, walk=walk)
+    for amount in (math.nan, math.inf):
+        with pytest.raises(ValueError, match="amounts must be finite numbers"):
+            directions.steer(1, 0, 1.0, directions=ways, amounts=[0, amount])
+
+
 def test_wrong_sampler_or_count(random_model):
+    with pytest.raises(TypeError, match=r"directions need a Sampler with its cache, .* not SRVAE"):
+        directions.find(random_model(4))
     lr = np.zeros((8, 8, 3), np.uint8)
     with pytest.raises(ValueError, match="cache"):
         directions.find(sr.Sampler(random_model(4), lr, cache=False))

@@ -3,26 +3,16 @@
 import functools
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import metrics
 import numpy as np
 import pytest
 import release
-from benchmarks.evaluate import (
-    DEFAULT_SETS,
-    RESULT_COLUMNS,
-    ROUNDS,
-    SAMPLES_PER_IMAGE,
-    SETTINGS,
-    Answers,
-    enlarge_set,
-    evaluate,
-    jobs,
-    pixels,
-    plan,
-    print_rows,
-    score,
-)
+from benchmarks.answers import ROUNDS, SAMPLES_PER_IMAGE, SETTINGS, Answers, plan
+from benchmarks.evaluate import DEFAULT_SETS, enlarge_set, evaluate, print_rows, score, smallest_original
+from benchmarks.jobs import jobs, measured_models
+from benchmarks.results import RESULT_COLUMNS
 from benchmarks.sets import load_image, pair
 from csvfiles import PUBLISHED, RESULTS, read_csv, write_csv
 
@@ -41,7 +31,6 @@ def tiny(tmp_path, monkeypatch, crops) -> Path:
     for name in ("chelsea", "coffee"):
         sr.write_image(tmp_path / "sets" / "Tiny" / f"{name}.png", crops[name][64:128, 64:128])
     monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path / "sets"))
-    pixels.cache_clear()
     return tmp_path / "results.csv"
 
 
@@ -148,7 +137,7 @@ def test_the_plan_holds_what_readme_and_figures_need():
     assert {SETTINGS[name].temperature or 0 for name in plan("bundled")} == walk
     ways = {"self-ensemble", "release tiling", "release tiling, self-ensemble"}
     assert ways <= set(plan("Set5"))
-    planned = jobs(sr.available_models(), DEFAULT_SETS)
+    planned = jobs(measured_models(sr.available_models()), DEFAULT_SETS)
     assert len({job.key for job in planned}) == len(planned)
     assert planned[-1].settings == "release tiling, self-ensemble"  # the slowest comes last
     # what the results hold is what would be measured again
@@ -159,16 +148,16 @@ def test_the_plan_holds_what_readme_and_figures_need():
 def test_a_weights_file_is_evaluated_like_a_shipped_model(tmp_path):
     path = tmp_path / f"SR_VAE_{MODEL}.safetensors"
     shutil.copy(sr.WEIGHTS / path.name, path)
-    from_file, from_name = (jobs([model], ["bundled"])[1] for model in (str(path), MODEL))
+    from_file, from_name = (jobs(measured_models([model]), ["bundled"])[1] for model in (str(path), MODEL))
     assert from_file.head == from_name.head
     with pytest.raises(FileNotFoundError, match=r"no model .3x-D.: .*4x-D"):
-        jobs(["3x-D"], ["bundled"])
+        measured_models(["3x-D"])
 
 
 def test_the_bar_counts_the_work_that_is_left(tiny, capsys):
     settings = ["default", "temperature 1"]
-    work = sum(pixels(job.dataset, job.scale) * job.work for job in jobs([MODEL], ["Tiny"], settings))
-    assert work == 2 * 64 * 64 * (10 + 10 + 37)  # bicubic counts like an answer
+    work = sum(job.work for job in jobs(measured_models([MODEL]), ["Tiny"], settings))
+    assert work == 10 + 10 + 37  # bicubic counts like an answer
     evaluate([MODEL], ["Tiny"], settings=settings, results=tiny, niqe=False)
     assert "100%|" in capsys.readouterr().err.splitlines()[-1]  # no percentage if more was done than counted
 
@@ -178,11 +167,8 @@ def test_a_peers_files_are_scored_like_our_own(tiny, tmp_path):
     folder.mkdir(parents=True)
     up = {name: sr.enlarge(sr.downscale(load_image("Tiny", name), 4), 4) for name in ("chelsea", "coffee")}
     sr.write_image(folder / "chelsea_PEER.png", up["chelsea"])
-    run = functools.partial(run_evaluate, [], ["Tiny"], peers={"Peer": str(tmp_path / "peer")}, results=tiny)
-    with pytest.raises(FileNotFoundError, match="begins with coffee; it holds 0"):
-        run()
     sr.write_image(folder / "coffee.png", up["coffee"])
-    rows = [r for r in run() if r["scale"] == "4"]
+    rows = run_evaluate([], ["Tiny"], peers={"Peer": str(tmp_path / "peer")}, scales=[4], results=tiny)
     peer, bicubic = row_of(rows, "Peer", "files"), row_of(rows, "Bicubic", "default")
     assert all(peer[k] == bicubic[k] for k in ("images", "psnr", "ssim", "lr_psnr"))
     assert peer["seconds"] == ""
@@ -191,6 +177,69 @@ def test_a_peers_files_are_scored_like_our_own(tiny, tmp_path):
 def test_evaluate_refuses_unknown_settings_before_it_computes(tiny):
     with pytest.raises(ValueError, match="no settings 'slow'"):
         run_evaluate([], ["Tiny"], settings=["slow"], results=tiny)
+    assert not tiny.exists()
+
+
+def test_originals_too_small_to_score_are_named_before_anything_is_computed(tiny, monkeypatch):
+    folder = tiny.parent / "sets" / "Tiny"
+    for name, size in (("dot", (3, 3)), ("line", (31, 400)), ("enough", (32, 39))):
+        sr.write_image(folder / f"{name}.png", np.zeros((*size, 3), np.uint8))
+    monkeypatch.setattr("benchmarks.evaluate.score", None)  # nothing may call it
+    message = "at 8x an original needs 32x32 pixels to be scored: dot of Tiny has 3x3; line of Tiny has 31x400"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        run_evaluate([], ["Tiny"], results=tiny)
+    with pytest.raises(ValueError, match=r"at 4x an original needs 20x20 pixels .* dot of Tiny has 3x3$"):
+        run_evaluate([], ["Tiny"], scales=[4], results=tiny)
+    with pytest.raises(ValueError, match="dot of Tiny has 3x3"):
+        enlarge_set(SimpleNamespace(scale=4), "Tiny")
+    assert not tiny.exists()
+
+
+@pytest.mark.parametrize(("scale", "least"), [(4, 20), (8, 32)])
+def test_the_smallest_original_can_be_scored(scale, least, crops):
+    assert smallest_original(scale) == least
+    hr = crops["coffee"][:least, :least]
+    assert np.isfinite(score([hr // 2], hr, sr.downscale(hr, scale), scale, niqe=False)["ssim"])
+    smaller = hr[: least - scale, : least - scale]
+    with pytest.raises(ValueError, match="SSIM needs"):
+        score([smaller], smaller, sr.downscale(smaller, scale), scale, niqe=False)
+
+
+def test_models_that_cannot_be_scored_are_named(tmp_path, tiny):
+    four, eight = sr.available_models(4)[0], sr.available_models(8)[0]
+    damaged = tmp_path / "SR_VAE_4x-E.safetensors"
+    damaged.write_bytes((sr.WEIGHTS / sr.ModelName.of(four).file).read_bytes()[:1000])
+    (tmp_path / "folder.safetensors").mkdir()
+    for name in sr.available_models(4):  # P's file holds only what differs from D's
+        shutil.copy(sr.WEIGHTS / sr.ModelName.of(name).file, tmp_path)
+    twin = tmp_path / f"twin-{sr.ModelName.of(four).variant}.safetensors"
+    shutil.copy(sr.WEIGHTS / sr.ModelName.of(sr.available_models(4)[-1]).file, twin)
+    for models, scales, message in (
+        ([four, str(tmp_path / "gone.safetensors")], [], r"no model '.*gone\.safetensors'"),
+        (["5x-D"], [], "no model '5x-D'"),
+        ([str(tmp_path / "folder.safetensors")], [], "no model"),
+        ([str(damaged)], [], r"SR_VAE_4x-E\.safetensors is no readable safetensors file"),
+        ([four, eight], [4], f"{eight} enlarges 8x, but only 4x was asked for"),
+        ([], [5], "scales are 4 and 8, not 5"),
+        ([four, str(twin)], [], "would both be called"),
+    ):
+        with pytest.raises((FileNotFoundError, ValueError), match=message):
+            run_evaluate(models, ["Tiny"], scales=scales, results=tiny)
+    assert not tiny.exists()
+
+
+def test_what_is_named_twice_counts_once(tiny):
+    twice = measured_models([MODEL, MODEL, str(sr.WEIGHTS / sr.ModelName.of(MODEL).file)])
+    assert [model.model for model in twice] == [MODEL]
+    planned = jobs(twice, ["Tiny", "Tiny"], ["default", "default"], scales=[SCALE, SCALE])
+    assert [job.method for job in planned] == ["Bicubic", f"SR-VAE-{VARIANT}"]
+
+
+def test_a_damaged_original_is_named_before_anything_is_computed(tiny):
+    path = tiny.parent / "sets" / "Tiny" / "zebra.png"
+    path.write_bytes(b"no picture")
+    with pytest.raises(ValueError, match=rf"'Tiny' has files that cannot be read: .*{path.name}"):
+        run_evaluate([], ["Tiny"], results=tiny)
     assert not tiny.exists()
 
 

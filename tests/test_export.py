@@ -37,7 +37,7 @@ def test_export_ships_the_averaged_weights_with_a_card(runs, tmp_path):
     (stage,) = read_record(runs[0])["history"]
     assert stage["steps"] == 1
     assert stage["command"].startswith("python notebooks/train.py run ")
-    assert stage["command"] in (tmp_path / "README.md").read_text()
+    assert stage["command"] in (tmp_path / "README.md").read_text("utf-8")
     with pytest.raises(ValueError, match="8x-D"):
         export(runs[0], "8x-D", tmp_path)
 
@@ -51,7 +51,7 @@ def test_small_files_share_weights_too(runs, tmp_path):
     assert not torch.equal(model.conv1_SR_s1.weight, base.conv1_SR_s1.weight)
     own = load_file(p / "checkpoint.safetensors")["ema.conv1_SR_s1.weight"]
     assert (model.conv1_SR_s1.weight - own).abs().max() < 0.01 * own.abs().max()
-    assert (tmp_path / "README.md").read_text().count("a rest of rank 4 is kept") == 2
+    assert (tmp_path / "README.md").read_text("utf-8").count("a rest of rank 4 is kept") == 2
     before = part.read_bytes()
     with pytest.raises(ValueError, match=r"4x-D beside .* is stored with rank 4, and this is to be with rank None"):
         export(p, "4x-P", tmp_path, base="4x-D")
@@ -92,7 +92,7 @@ def test_p_is_stored_as_what_differs_from_d(runs, tmp_path):
     own = load_file(p / "checkpoint.safetensors")["ema.conv1_SR_s1.weight"]
     assert torch.allclose(model.conv1_SR_s1.weight, own, rtol=1e-3, atol=1e-6)
     assert not torch.equal(model.conv1_SR_s1.weight, base.conv1_SR_s1.weight)
-    assert "What is not in the file is 4x-D's." in (weights / "README.md").read_text()
+    assert "What is not in the file is 4x-D's." in (weights / "README.md").read_text("utf-8")
     assert [r["run"] for r in read_csv(weights / "curves" / "4x-P.csv")] == ["d", "p"]
     old = shutil.copytree(weights, tmp_path / "old")
     export(p, "4x-D", weights)  # another base
@@ -103,7 +103,7 @@ def test_p_is_stored_as_what_differs_from_d(runs, tmp_path):
         reissue(old / part.name, "8x-P", weights)
     assert sr.load_model(part).temperature == 0.5
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), sr.load_model(part).parameters(), strict=True))
-    assert "Answers at temperature 0.5" in (weights / "README.md").read_text()
+    assert "Answers at temperature 0.5" in (weights / "README.md").read_text("utf-8")
     whole.unlink()
     with pytest.raises(FileNotFoundError, match="SR_VAE_4x-D"):
         sr.load_model(part)
@@ -129,7 +129,7 @@ def test_a_run_from_a_weights_file_learns_from_its_self_ensemble(photograph_fold
     assert torch.allclose(after.ip4.weight, factor * before.ip4.weight, rtol=0.02, atol=1e-4)
     curve = read_csv(tmp_path / "again" / "curves" / "4x-D.csv")
     assert [row["run"] for row in curve] == ["d", "latents", "run", "run"]
-    assert "its own self-ensemble" in (tmp_path / "again" / "README.md").read_text()
+    assert "its own self-ensemble" in (tmp_path / "again" / "README.md").read_text("utf-8")
 
     net, _, new = starting_network(Config(run="x", stage="latents", initial=str(tmp_path / "run")))
     assert not new, "trained latents must not start anew"
@@ -156,13 +156,13 @@ def test_pieces_come_together_as_they_were(pieces, tmp_path):
     for path in joined:
         assert path.read_bytes() == (weights / path.name).read_bytes()
         assert sr.load_model(path).scale == 4
-    assert (tmp_path / "joined" / "README.md").read_text() == (weights / "README.md").read_text()
+    assert (tmp_path / "joined" / "README.md").read_text("utf-8") == (weights / "README.md").read_text("utf-8")
     assert (tmp_path / "joined" / "curves" / "4x-P.csv").is_file()
 
 
 def test_damaged_or_missing_pieces_leave_nothing_behind(pieces, tmp_path):
     _, out = pieces
-    names = json.loads((out / "pieces.json").read_text())["SR_VAE_4x-D.safetensors"]["pieces"]
+    names = json.loads((out / "pieces.json").read_text("utf-8"))["SR_VAE_4x-D.safetensors"]["pieces"]
     data = bytearray((out / names[3]).read_bytes())
     data[100] ^= 1
     (out / names[3]).write_bytes(data)

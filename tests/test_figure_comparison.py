@@ -1,5 +1,7 @@
 """Comparisons: crops of every method, and the numbers beside them from data/crops.csv."""
 
+from pathlib import Path
+
 import matplotlib.pyplot as plt
 import metrics
 import numpy as np
@@ -82,6 +84,57 @@ def test_comparison_adds_peers(models, hr, tmp_path, monkeypatch):
     assert "Peer" not in eight.crops  # it has no answers at 8x
     assert four.psnr["Peer"] == np.inf
     assert any("Peer" in title for title in titles(comparison([four], tmp_path / "crops.csv")))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (Path.unlink, r"x4.coffee\.png is missing"),
+        (lambda path: path.write_bytes(b"no picture"), r"x4.coffee\.png"),
+        (lambda path: sr.write_image(path, np.zeros((64, 92, 3), np.uint8)), "has 64x92 pixels, not 64x96"),
+        (
+            lambda path: sr.write_image(path.with_suffix(".bmp"), np.zeros((64, 96, 3), np.uint8)),
+            "one answer to coffee",
+        ),
+    ],
+    ids=["missing", "damaged", "another size", "two"],
+)
+def test_a_peers_wrong_answers_are_named_before_anything_is_computed(spoil, message, hr, tmp_path, monkeypatch):
+    for folder in (tmp_path / "sets" / "Tiny", tmp_path / "Tiny" / "x4"):
+        folder.mkdir(parents=True)
+        sr.write_image(folder / "coffee.png", hr)
+    monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path / "sets"))
+    spoil(tmp_path / "Tiny" / "x4" / "coffee.png")
+    with pytest.raises(ValueError, match=f"a comparison at 4x cannot be drawn: .*{message}"):
+        compare(4, peers={"Peer": str(tmp_path)}, excerpts=[EXCERPT], models={"4x-D": None})
+
+
+@pytest.mark.parametrize(
+    "place", [(8, 24, 128), (40, 24, 32), (8, 72, 32), (-4, 24, 32), (8, 24, 0), (6, 24, 32)], ids=str
+)
+def test_an_excerpt_outside_its_picture_is_named(place, hr, tmp_path, monkeypatch):
+    (tmp_path / "Tiny").mkdir()
+    sr.write_image(tmp_path / "Tiny" / "coffee.png", hr)
+    monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path))
+    with pytest.raises(ValueError, match="of coffee must lie inside 64x96 pixels, in multiples of 4"):
+        compare(4, excerpts=[Excerpt("Tiny", "coffee", "coffee", *place)], models={"4x-D": None})
+
+
+def test_what_is_no_comparison_is_refused():
+    for arguments in ((5,), (4, "typo")):
+        with pytest.raises(ValueError, match=r"there is no comparison of \w+ at \dx: there are bundled at 4x; "):
+            compare(*arguments)
+    with pytest.raises(ValueError, match="at least one excerpt"):
+        comparison([])
+
+
+def test_a_damaged_file_of_numbers_is_refused_and_stays(tmp_path):
+    path = tmp_path / "crops.csv"
+    for text in ("", "figure,set\n", CROPS.read_text(encoding="utf-8")[:-5]):
+        path.write_text(text, encoding="utf-8")
+        with pytest.raises(ValueError, match=r"crops\.csv"):
+            record([], path)
+        assert path.read_text(encoding="utf-8") == text
 
 
 def test_scenes_lie_inside_their_pictures():

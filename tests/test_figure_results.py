@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 import pytest
 from benchmark_helpers import overlapping, results_row, texts
-from benchmarks.evaluate import SCORE_COLUMNS
+from benchmarks.results import SCORE_COLUMNS
 from csvfiles import PUBLISHED, RESULTS, read_csv
 from figures.results import MEASURES, quality_vs_time, table, temperature, temperature_of
 from figures.style import COLOURS
@@ -31,6 +31,7 @@ def test_table_has_the_numbers_of_both_files():
 
 def test_temperature_is_read_from_the_settings():
     assert [temperature_of(s) for s in ("temperature 0.25", "temperature 0", "default")] == [0.25, 0.0, None]
+    assert [temperature_of(s) for s in ("temperature", "temperature high", "")] == [None] * 3
 
 
 def test_temperature_draws_the_rows():
@@ -50,6 +51,16 @@ def test_temperature_draws_the_rows():
     assert line.get_color() == COLOURS["SR-VAE-D"]
     assert niqe.lines[0].get_ydata().tolist() == [6.5, 5.5, 4.5]
     assert diversity.lines[0].get_ydata().tolist() == [0, 4.5, 13.5]
+
+
+def test_a_score_without_end_is_drawn():
+    """Of a peer whose answers are the originals."""
+    rows = [
+        results_row("SR-VAE-D", "default", dataset="Set5", psnr="31", ssim="0.9", seconds="6"),
+        results_row("Original", "files", dataset="Set5", psnr="inf", ssim="1.0000", lr_psnr="inf"),
+    ]
+    for fig in (quality_vs_time(rows), table([], rows)):
+        fig.draw_without_rendering()
 
 
 def test_quality_vs_time_draws_the_rows():

@@ -1,5 +1,7 @@
 """Samples of one patch: mean, deviation, the fitted z, and their numbers in data/crops.csv."""
 
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import metrics
 import numpy as np
@@ -37,6 +39,13 @@ def test_samples_shows_mean_deviation_and_fit(drawn, tmp_path):
     assert f"fitted z, {recorded(drawn.rows, 'fitted z', path=crops_file):.2f} dB" in titles(fig)
     assert not overlapping(fig)
     plt.close(fig)
+
+
+def test_too_few_samples_are_refused(drawn):
+    with pytest.raises(ValueError, match="the figure shows 4 samples, so count must be at least that, not 3"):
+        draw_samples("4x-D", count=3)
+    with pytest.raises(ValueError, match="the figure shows 4 samples, not 2"):
+        samples(replace(drawn, drawn=drawn.drawn[:2]))
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pytest
 from figures.style import COLOURS, PEER_COLOURS, colour, save, show
 from matplotlib.figure import Figure
 
@@ -23,6 +24,22 @@ def test_pictures_are_shown_pixel_by_pixel():
     assert ax.get_title() == "title"
     assert not [*ax.get_xticks(), *ax.get_yticks()]
     assert all(spine.get_edgecolor() == (1, 0, 0, 1) for spine in ax.spines.values())
+
+
+def test_a_figure_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    path = tmp_path / "figure.png"
+    save(Figure((1, 1)), path)
+    before = path.read_bytes()
+
+    def half(fig, file, **_):
+        file.write_bytes(b"half")
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Figure, "savefig", half)
+    with pytest.raises(OSError, match="no space left"):
+        save(Figure((2, 2)), path)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
 
 
 def test_the_same_figure_is_the_same_file(tmp_path):

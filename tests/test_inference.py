@@ -1,5 +1,6 @@
 """Enlarging: seams, seeds, blocks and regions, sizes, kinds of image, errors."""
 
+import copy
 from functools import partial
 
 import metrics
@@ -144,14 +145,16 @@ def test_any_cut_into_blocks(scene, block, cache):
     assert levels(part, wanted[12:124, 20:144]) <= 1
 
 
-def test_block_borders_do_not_show(shipped, photographs):
+def test_block_borders_do_not_show(shipped, photographs, monkeypatch):
     """Without the halo the columns beside a border would differ from the uncut answer."""
     model, scale = shipped(NAMES[0]), 4
     lr = sr.downscale(photographs["astronaut"][:128, :384], scale)
     whole, cut = (sr.Sampler(model, lr, cache=False, block=n)(0, 0, as_float=True) for n in (1024, 128))
-    assert not np.array_equal(cut, whole)
-    assert np.abs(cut - whole).max() < 0.5 / 255
-    assert step_at_borders(cut, [128, 256], scale) < 1.02 * step_at_borders(whole, [128, 256], scale)
+    np.testing.assert_allclose(cut, whole, atol=1e-5)
+    monkeypatch.setattr(sr, "HALO", 1)
+    cut = sr.Sampler(model, lr, cache=False, block=128)(0, 0, as_float=True)
+    assert np.abs(cut - whole).max() > 0.5 / 255
+    assert step_at_borders(cut, [128, 256], scale) > 1.02 * step_at_borders(whole, [128, 256], scale)
 
 
 @pytest.mark.parametrize("cache", [True, False])
@@ -310,7 +313,7 @@ def test_grey_stays_grey(scene, enlarge):
 def test_alpha_is_enlarged_apart(scene, enlarge):
     model, lr, _ = scene
     lr = lr[:20, :24]
-    alpha = RNG.integers(0, 256, lr.shape[:2], dtype=np.uint8)
+    alpha = RNG.integers(1, 256, lr.shape[:2], dtype=np.uint8)
     out = enlarge(np.dstack([lr, alpha]), model)
     assert levels(out[..., :3].copy(), enlarge(lr, model)) <= 1, "alpha leaves colours alone"
     wanted = np.rint(sr.enlarge(alpha / 255, 4).clip(0, 1) * 255).astype(np.uint8)
@@ -321,7 +324,7 @@ def test_a_sampler_takes_colours_alone(scene):
     model, lr, _ = scene
     lr = lr[:20, :24]
     wanted = sr.super_resolve(lr, model)[12:48, 20:64]
-    alpha = RNG.integers(0, 256, lr.shape[:2], dtype=np.uint8)
+    alpha = RNG.integers(1, 256, lr.shape[:2], dtype=np.uint8)
     assert levels(sr.Sampler(model, np.dstack([lr, alpha]))(0, 0, region=(3, 5, 9, 11)), wanted) <= 1
     grey = lr[..., 0].copy()
     three = sr.super_resolve(sr.as_rgb(grey), model)
@@ -443,3 +446,32 @@ def test_bad_options(random_model):
             sampler(eps=eps)
     with pytest.raises(TypeError, match="NumPy array"):
         sr.Sampler(random_model(4), None)
+    for seed in (1.5, "3", None, 2**64, -(2**63) - 1):
+        with pytest.raises(ValueError, match="seed must be a whole number of at most 64 bit, not"):
+            sampler(seed)
+
+
+@pytest.mark.parametrize("enlarge", WAYS)
+def test_no_models(random_model, enlarge):
+    with pytest.raises(TypeError, match=r"model must be an SRVAE, not str: load_model\('4x-D'\) gives one"):
+        enlarge(GOOD, "4x-D")
+    with pytest.raises(TypeError, match="not Conv2d"):
+        enlarge(GOOD, random_model(4).feat1_1)
+    for dtype in (torch.float16, torch.bfloat16, torch.float64):
+        with pytest.raises(TypeError, match=f"the model is in {dtype}, .* float32: call model.float"):
+            enlarge(GOOD, copy.deepcopy(random_model(4)).to(dtype))
+
+
+@pytest.mark.parametrize("enlarge", WAYS)
+def test_what_is_set_around_changes_nothing(shipped, enlarge):
+    model, lr = shipped("4x-D"), picture(9, 7)
+    wanted = enlarge(lr, model, temperature=1, seed=3)
+    np.testing.assert_array_equal(enlarge(lr, model, temperature=np.float32(1), seed=np.int64(3)), wanted)
+    with torch.autocast("cpu", torch.bfloat16):
+        np.testing.assert_array_equal(enlarge(lr, model, temperature=1, seed=3), wanted)
+    torch.set_default_dtype(torch.float64)
+    try:
+        np.testing.assert_array_equal(enlarge(lr, model, temperature=1, seed=3), wanted)
+        np.testing.assert_array_equal(enlarge(lr, sr.load_model("4x-D"), temperature=1, seed=3), wanted)
+    finally:
+        torch.set_default_dtype(torch.float32)

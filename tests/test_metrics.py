@@ -196,6 +196,78 @@ def test_clear_errors(pair):
         metrics.diversity([a[:1, :1], a[:1, :1]], b)
 
 
+NAN = np.full((32, 32, 3), np.nan)
+GREY = np.full((32, 32, 3), 100, np.uint8)
+REFUSED = [
+    (lambda: metrics.psnr_y(GREY, GREY, 4.0), TypeError, "border must be a whole number, not 4.0"),
+    (lambda: metrics.ssim_y(GREY, GREY, "4"), TypeError, "border must be a whole number, not '4'"),
+    (lambda: metrics.psnr_y(GREY, GREY, True), TypeError, "border must be a whole number, not True"),
+    (lambda: metrics.fidelity(GREY.astype(np.int64), GREY, 4), TypeError, "the first image must be uint8.* not int64"),
+    (lambda: metrics.fidelity(GREY, GREY > 1, 4), TypeError, "the second image must be uint8.* not bool"),
+    (lambda: metrics.fidelity(GREY[:3, :3], GREY[:3, :3], 4), ValueError, "border of 4 leaves nothing of 3x3"),
+    (lambda: metrics.lr_psnr(GREY, GREY[:8, :8], 4.0), TypeError, "scale must be a whole number, not 4.0"),
+    (lambda: metrics.lr_psnr(GREY, GREY[:8, :8], 0), ValueError, "is not 0 times lr"),
+    (lambda: metrics.lr_psnr(NAN, GREY[:8, :8], 4), ValueError, "out has NaN"),
+    (lambda: metrics.lr_psnr(GREY, GREY[:8, :8].tolist(), 4), TypeError, "lr must be a NumPy array, not list"),
+    (lambda: metrics.diversity([GREY, NAN], GREY), ValueError, "a sample has NaN"),
+    (lambda: metrics.diversity([GREY, GREY.astype(int)], GREY), TypeError, "a sample must be uint8.* not int64"),
+    (lambda: metrics.diversity(GREY, GREY), ValueError, "a sample is of shape"),
+    (lambda: metrics.diversity([GREY, GREY], NAN), ValueError, "hr has NaN"),
+    (lambda: metrics.niqe_luma(GREY, 4.0), TypeError, "border must be a whole number, not 4.0"),
+    (lambda: metrics.niqe_luma(GREY, -4), ValueError, "a border cannot be -4 pixels wide"),
+    (lambda: metrics.niqe_luma(NAN), ValueError, "image has NaN"),
+]
+
+
+@pytest.mark.parametrize(("call", "error", "message"), REFUSED, ids=[message for *_, message in REFUSED])
+def test_what_cannot_be_scored_is_refused_in_a_sentence(call, error, message):
+    with pytest.raises(error, match=message):
+        call()
+
+
+def test_whole_numbers_of_any_kind_are_taken(pair):
+    a, b = pair
+    assert metrics.fidelity(a, b, np.int64(4)) == metrics.fidelity(a, b, 4)
+    assert metrics.lr_psnr(a, sr.downscale(b, 4), np.uint8(4)) == metrics.lr_psnr(a, sr.downscale(b, 4), 4)
+    assert metrics.diversity(iter([a, b]), b) == metrics.diversity([a, b], b)
+
+
+def test_layouts_in_memory_change_no_score(pair):
+    a, b = pair
+    scores = metrics.fidelity(a, b, 4)
+    turned = np.ascontiguousarray(a[::-1, ::-1])[::-1, ::-1]  # negative strides
+    locked = a.copy()
+    locked.flags.writeable = False
+    for same in (turned, locked, np.asfortranarray(a)):
+        assert metrics.fidelity(same, b, 4) == scores
+
+
+def test_niqe_fits_where_two_blocks_do():
+    sizes = [(96, 191), (96, 192), (192, 96), (103, 199), (104, 200), (5, 5)]
+    assert [metrics.niqe_fits(size, 0) for size in sizes] == [False, True, True, True, True, False]
+    assert [metrics.niqe_fits(size, 4) for size in sizes] == [False, False, False, False, True, False]
+
+
+def test_spread_takes_only_samples_of_one_kind():
+    spread = metrics.Spread()
+    spread.add(GREY)
+    for wrong, error, message in (
+        (GREY[:1, :1], ValueError, r"a sample is of shape \(1, 1, 3\), those before it of \(32, 32, 3\)"),
+        (GREY[..., 0], ValueError, "those before it of"),
+        (NAN, ValueError, "a sample has NaN"),
+        (GREY.tolist(), TypeError, "a sample must be a NumPy array, not list"),
+    ):
+        with pytest.raises(error, match=message):
+            spread.add(wrong)
+    assert spread.count == 1
+    spread.add(GREY + 10)
+    assert np.allclose(spread.deviation, 5)
+    grey = metrics.Spread()
+    for level in (0, 10):
+        grey.add(np.full((4, 5), level, np.uint8))
+    assert np.allclose(grey.deviation, np.full((4, 5), 5))
+
+
 def test_spread_is_the_standard_deviation():
     samples = np.random.default_rng(0).integers(0, 256, (7, 5, 6, 3), np.uint8)
     spread = metrics.Spread()

@@ -93,6 +93,28 @@ def test_shorter_file_and_its_unit(small_vgg, pictures, tmp_path):
         VGG(tmp_path / "colourless.safetensors")
 
 
+def test_features_that_do_not_follow_each_other_are_refused(small_vgg, tmp_path):
+    """A file that lacks something is refused at the start, not at its first use."""
+    torch.manual_seed(0)
+    sizes = {"conv0": (3, 3, 1), "conv11": (4, 3, 3), "conv12": (4, 4, 3), "conv21": (8, 4, 3), "conv22": (8, 8, 3)}
+    sizes |= {"conv31": (8, 8, 3)}
+    good = {f"{name}.weight": torch.rand(a, b, n, n) for name, (a, b, n) in sizes.items()}
+    good |= {f"{name}.bias": torch.rand(a) for name, (a, _, _) in sizes.items()}
+    file = tmp_path / "f.safetensors"
+    save_file(good, file)
+    assert len(Distances(file).describe(torch.rand(1, 3, 32, 32))) == 5
+    changes = {"conv21.bias": None, "conv22.weight": torch.rand(8, 4, 3, 3), "conv0.weight": torch.rand(3)}
+    for name, t in changes.items():
+        save_file({key: value for key, value in (good | {name: t}).items() if value is not None}, file)
+        with pytest.raises(ValueError, match=rf"f\.safetensors: {name.split('.')[0]} must be \(N, "):
+            Distances(file)
+    layers = small_vgg | {"conv2_1": [small_vgg["conv2_1"][0]]}  # without its bias
+    arrays = {name: [t.numpy() for t in pair] for name, pair in layers.items()}
+    (tmp_path / "v.caffemodel").write_bytes(caffemodel(arrays).SerializeToString())
+    with pytest.raises(ValueError, match=r"v\.caffemodel: conv2_1 must be"):
+        VGG(tmp_path / "v.caffemodel")
+
+
 def test_a_vgg_that_would_have_to_be_unpickled_is_refused(tmp_path):
     with pytest.raises(ValueError, match="nothing is unpickled"):
         VGG(tmp_path / "vgg19.pth")

@@ -249,6 +249,51 @@ def test_not_a_caffemodel(tmp_path, content):
         release.load_caffemodel(path, scale=4)
 
 
+def odd_net(dims: list[int], numbers: int, name: str = "feat1_1", blobs: int = 1) -> bytes:
+    """A file of one layer, whose blobs say a shape and hold so many numbers."""
+    net = release.caffe_net_message()()
+    layer = net.layer.add(name=name)
+    for _ in range(blobs):
+        layer.blobs.add(data=bytes(4 * numbers)).shape.dim.extend(dims)
+    return net.SerializeToString()
+
+
+ODD = {
+    "negative sides whose product fits": (odd_net([-2, -3], 6), "6 numbers for the shape (-2, -3)"),
+    "a side that torch would work out": (odd_net([-1, -24], 24), "24 numbers for the shape (-1, -24)"),
+    "nothing of a negative side": (odd_net([0, -1], 0), "0 numbers for the shape (0, -1)"),
+    "more numbers than there are": (odd_net([2**31, 2**31], 1), "1 numbers for the shape"),
+    "thousands of axes": (odd_net([2**62] * 20_000, 1), "feat1_1 says a shape of 20,000 axes"),
+    "a name that is no text": (odd_net([1], 1, "abcd").replace(b"abcd", b"\xff\xfe\xfdd"), "a layer's name is no text"),
+    "a million layers": (b"\xa2\x06\x00" * 10**6, "it holds 1,000,000 layers and blobs"),
+    "a million blobs": (odd_net([], 0, "ip3", 10**6), "it holds 1,000,001 layers and blobs"),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_files_are_refused_at_once(tmp_path, name):
+    data, message = ODD[name]
+    path = tmp_path / "odd.caffemodel"
+    path.write_bytes(data)
+    for read in (release.read_caffemodel, lambda path: release.load_caffemodel(path, 4)):
+        with pytest.raises(ValueError, match=re.escape(message)) as caught:
+            read(path)
+        assert str(path) in str(caught.value)
+
+
+def test_what_else_is_no_caffemodel_of_the_release(tmp_path):
+    with pytest.raises(ValueError, match="is a folder"):
+        release.read_caffemodel(tmp_path)
+    path = tmp_path / "odd.caffemodel"
+    path.write_bytes(odd_net([1], 1, "relu_decoder1", blobs=2))
+    with pytest.raises(ValueError, match=r"odd\.caffemodel does not fit the 4x SR-VAE: unknown relu_decoder1\.bias"):
+        release.load_caffemodel(path, 4)
+    net = caffemodel({f"layer {i}": [np.ones(1)] for i in range(500)})
+    path.write_bytes(net.SerializeToString())
+    with pytest.warns(UserWarning, match="layer 99 and 400 more$"), pytest.raises(ValueError, match="does not fit"):
+        release.load_caffemodel(path, 4)
+
+
 # -- the release's rule -------------------------------------------------------------------------------------
 
 

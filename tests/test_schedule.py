@@ -47,7 +47,7 @@ def test_a_clock_goes_on_where_it_was_killed(tmp_path):
     first = clock_at(30, file)
     with first.ticking():
         pass
-    assert float(file.read_text()) == pytest.approx(30, abs=1)
+    assert float(file.read_text("utf-8")) == pytest.approx(30, abs=1)
     second = Clock(file, time.monotonic())
     second.resume(20.0)  # the last checkpoint's, ten seconds before it was killed
     assert second.seconds == pytest.approx(30, abs=1)

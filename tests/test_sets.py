@@ -17,11 +17,13 @@ from benchmarks.sets import (
     bundled,
     fetch,
     image_names,
+    image_sizes,
     load_image,
     pair,
 )
 from benchmarks.tables import TABLE_SETS
 from conftest import SHARED
+from pictures import picture
 
 import srvae_core as sr
 
@@ -135,6 +137,87 @@ def test_any_folder_is_a_set(tmp_path, monkeypatch, crops):
     assert np.array_equal(load_image("Manga109", "page"), crops["chelsea"][:16, :16])
     with pytest.raises(KeyError, match="no image 'cover'"):
         load_image("Manga109", "cover")
+
+
+# Folders of one's own
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty set "Own"."""
+    (tmp_path / "Own").mkdir()
+    monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path))
+    return tmp_path / "Own"
+
+
+def fill(folder, *names):
+    """Pictures of different heights under these names; returns the heights by name."""
+    heights = {name: 32 + i for i, name in enumerate(names)}
+    for name, height in heights.items():
+        sr.write_image(folder / name, picture(height, 40))
+    return heights
+
+
+NAMES = {  # files -> what they are called
+    ("a.png", "a.b.png", "a_1.png"): ("a", "a.b", "a_1"),
+    ("a.png", "a.bmp", "b.png"): ("a.bmp", "a.png", "b"),
+    ("a.png", "a.bmp", "a.png.tif"): ("a.bmp", "a.png", "a.png.tif"),
+    ("img[1].png", "img_1.png", "*.png", "i?.png"): ("*", "i?", "img[1]", "img_1"),
+    ("A.PNG", "b.JPeG", "c.TIF"): ("A", "b", "c"),
+    ("two words.png", "Кот и пёс.png", "#1 100%.png"): ("#1 100%", "two words", "Кот и пёс"),
+    ("._a.png", ".hidden.png", "..png", "a.png"): ("a",),
+}
+
+
+@pytest.mark.parametrize("files", NAMES, ids=" ".join)
+def test_every_file_has_a_name_that_finds_it_again(files, folder):
+    heights = fill(folder, *files)
+    assert tuple(image_names("Own")) == NAMES[files]
+    sizes = image_sizes("Own")
+    for name in image_names("Own"):
+        file = name if name in heights else next(f for f in files if f.rpartition(".")[0] == name)
+        assert load_image("Own", name).shape[:2] == sizes[name] == (heights[file], 40)
+
+
+def test_folders_are_no_images(folder):
+    fill(folder, "a.png")
+    (folder / "x.jpg").mkdir()
+    (folder / "notes.txt").write_text("none either")
+    assert image_names("Own") == ["a"]
+
+
+def test_every_damaged_file_is_named(folder):
+    fill(folder, "a.png", "good.png", "b.png")
+    (folder / "a.png").write_bytes(b"no picture")
+    (folder / "b.png").write_bytes((folder / "b.png").read_bytes()[:70])
+    with pytest.raises(ValueError, match=r"the set 'Own' has files that cannot be read: ") as error:
+        image_sizes("Own")
+    message = str(error.value)
+    assert str(folder / "a.png") in message
+    assert str(folder / "b.png") in message
+    assert "good" not in message
+
+
+def test_originals_smaller_than_the_scale_are_named(folder):
+    sr.write_image(folder / "dot.png", picture(3, 30))
+    with pytest.raises(ValueError, match="dot of Own has 3x30 pixels, of which 4x makes no LR image"):
+        pair("Own", "dot", 4)
+
+
+def test_sets_lie_below_the_folder(folder, monkeypatch, tmp_path):
+    fill(folder, "a.png")
+    for name in ("..", "../Own", str(folder), ""):
+        with pytest.raises(SetMissingError, match="a set is the name of a folder below"):
+            image_names(name)
+    for name in ("own", "Own/a.png", "Empty"):
+        with pytest.raises(SetMissingError, match=f"no image set '{name}'"):
+            image_names(name)
+    monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path / "gone"))
+    for look in (image_names, fetch):
+        with pytest.raises(SetMissingError, match=r"there is no folder .*gone"):
+            look("Own")
+    with pytest.raises(SetMissingError, match=r"there is no folder .*gone"):
+        fetch("Set5")  # rather than to download it
 
 
 # What the weights were trained on

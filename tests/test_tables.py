@@ -1,7 +1,7 @@
 """The README's tables, made of CSV rows."""
 
 import pytest
-from benchmarks.evaluate import RESULT_COLUMNS
+from benchmarks.results import RESULT_COLUMNS
 from benchmarks.tables import END_MARKER, README, START_MARKER, markdown, tables, with_results, write_readme
 from csvfiles import RESULTS
 

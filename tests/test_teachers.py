@@ -45,12 +45,34 @@ def test_networks_follow_each_other_and_keep_the_middle(networks):
         Networks([networks[4][1]], 8)
 
 
+def test_answers_that_are_damaged_are_named(networks, photograph_folder, tmp_path):
+    source, file = patches(photograph_folder, margin=CONTEXT[4]), tmp_path / "taught.safetensors"
+    for content in ({"taught": torch.zeros(6, 3, 8, 8)}, {"other": torch.zeros(6, 3, 128, 128)}):
+        save_file(content, file)
+        with pytest.raises(ValueError, match=r"taught\.safetensors"):
+            TaughtPatches(source, Networks([networks[4][1]], 4), 0.5, 6, file)
+    file.write_bytes(b"torn")
+    with pytest.raises(ValueError, match=r"taught\.safetensors is no readable safetensors file"):
+        TaughtPatches(source, Networks([networks[4][1]], 4), 0.5, 6, file)
+
+
 def test_a_file_of_another_network_is_refused(networks, tmp_path):
     tensors = load_file(networks[4][1])
     tensors["conv_first.weight"] = torch.zeros(32, 3, 3, 3)
     save_file(tensors, tmp_path / "other.safetensors")
     with pytest.raises(ValueError, match=r"conv_first.weight must be \(48, 3, 3, 3\), not \(32, 3, 3, 3\)"):
         VapSR(tmp_path / "other.safetensors")
+    tensors = load_file(networks[4][1])
+    del tensors["body.1.atten_branch.depthwise.bias"]  # which is read in the second block, an hour later
+    save_file(tensors, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match=r"body\.1\.atten_branch\.depthwise\.bias must be \(64,\), not nothing"):
+        VapSR(tmp_path / "other.safetensors")
+    save_file(load_file(networks[4][1]) | {"body.99999999999.x": torch.zeros(1)}, tmp_path / "other.safetensors")
+    with pytest.raises(ValueError, match=r"other\.safetensors holds no VapSR network: body\.2\.proj_1"):
+        VapSR(tmp_path / "other.safetensors")
+    (tmp_path / "torn.safetensors").write_bytes(networks[4][1].read_bytes()[:5000])
+    with pytest.raises(ValueError, match=r"torn\.safetensors is no readable safetensors file"):
+        VapSR(tmp_path / "torn.safetensors")
     save_file({"x": torch.zeros(1)}, tmp_path / "none.safetensors")
     with pytest.raises(ValueError, match=r"holds no VapSR network: conv_first\.weight"):
         VapSR(tmp_path / "none.safetensors")

@@ -1,11 +1,14 @@
 """The view without a browser: setting a widget's value does what dragging it does."""
 
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+
 import directions
 import numpy as np
 import pytest
 import viewer
 from training.weights import save_model
-from viewer_helpers import cat, new_view, shown
+from viewer_helpers import cat, lowres, new_view, shown, until
 
 import srvae_core as sr
 
@@ -139,3 +142,84 @@ def test_a_model_brings_its_own_temperature_unless_it_was_moved(tmp_path):
     view.temperature.value = 0.6
     view.model.value = other
     assert view.temperature.value == 0.6
+
+
+def seen(view):
+    """What a person sees of a view, and what it would save."""
+    return view.settings, view.error.value, view.picture.value, view.picture.format, view.image.options
+
+
+def test_two_views_at_once_do_not_know_each_other(tmp_path):
+    """Of the same photographs, in one kernel: settings, images, scenes, errors and saved files are each one's own."""
+    one, other = new_view(), new_view()
+    one.apply({"temperature": 1.0, "seed": 3, "share": 0.0})
+    sr.write_image(tmp_path / "mine.png", lowres())
+    before, kept = seen(other), other.scene
+    one.folder.value = str(tmp_path)
+    one.apply({"image": "coffee", "model": "8x-D", "direction 1": 3.0, "zoom": 2})
+    one.left.value = "original"
+    one.image.value = "cat"
+    one.draw.click()
+    with pytest.raises(ValueError, match="temperature is 9"):
+        one.apply({"temperature": 9})
+    assert seen(other) == before
+    assert other.scene is kept
+    assert all(pick.disabled for pick in other.picks)
+    before = seen(one)
+    other.apply({"image": "coffee", "seed": 8, "temperature": 0.5})
+    other.left.value = "another sample"
+    other.folder.value = str(tmp_path / "none")
+    assert "there is no folder" in other.error.value
+    assert seen(one) == before
+    for view, name in ((one, "one.png"), (other, "other.png")):
+        view.path.value = str(tmp_path / name)
+        view.save.click()
+    for view, name in ((one, "one.png"), (other, "other.png")):
+        assert np.array_equal(sr.read_image(tmp_path / name), view.sample(whole=True))
+        settings, frame = view.settings, view.frame.copy()
+        view.apply({"seed": 99})
+        view.load.click()
+        assert (view.error.value, view.settings) == ("", settings)
+        assert np.array_equal(view.frame, frame)
+
+
+def test_two_views_at_once_move_measure_and_rest_side_by_side():
+    one, other = new_view(), new_view()
+
+    async def run():
+        one.apply({"temperature": 1.0, "share": 0.0})
+        one.count.value = 6
+        one.measure.click()
+        for seed in range(1, 9):
+            other.apply({"seed": seed, "temperature": 1.0, "share": 0.0})
+            await asyncio.sleep(0.01)
+        await until(lambda: one.stop.disabled)
+        await until(lambda: not one.pace.is_due and not other.pace.is_due)
+
+    asyncio.run(run())
+    assert (one.error.value, other.error.value) == ("", "")
+    expected = np.std([one.sampler(seed, 1.0).astype(float) for seed in range(6)], 0).mean(2)
+    assert np.allclose(one.deviation, expected), "moves of the other did not end it"
+    assert other.deviation is None
+    assert (one.seed.value, other.seed.value) == (0, 8)
+    assert np.array_equal(shown(other), other.sampler(8, 1.0))
+
+
+def test_two_views_in_two_threads_answer_for_themselves():
+    """JupyterLab hands messages of widgets to another thread than the cells."""
+    one, other = new_view(), new_view()
+    for view in (one, other):
+        view.apply({"temperature": 1.0, "share": 0.0})
+
+    def move(view, seeds):
+        frames = {}
+        for seed in seeds:
+            view.seed.value = seed
+            frames[seed] = view.frame.copy()
+        return frames
+
+    with ThreadPoolExecutor() as threads:
+        first, second = threads.map(move, (one, other), (range(1, 9), range(11, 19)))
+    for frames in (first, second):
+        for seed, frame in frames.items():
+            assert np.array_equal(frame, one.sampler(seed, 1.0)), seed

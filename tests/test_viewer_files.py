@@ -2,14 +2,14 @@
 
 import base64
 import json
-from datetime import UTC, datetime
 
 import numpy as np
+import PIL.Image
 import pytest
 import viewer
 from skimage import data
 from viewer import files, pictures
-from viewer_helpers import cat, new_view
+from viewer_helpers import cat, new_view, upload
 
 import srvae_core as sr
 
@@ -17,11 +17,6 @@ import srvae_core as sr
 @pytest.fixture
 def view():
     return new_view()
-
-
-def upload(view, name, content):
-    file = {"name": name, "type": "image/png", "size": len(content), "content": memoryview(content)}
-    view.upload.value = ({**file, "last_modified": datetime.now(UTC)},)
 
 
 def test_upload_is_enlarged_and_has_no_original(view):
@@ -56,8 +51,31 @@ def test_upload_can_be_an_original(view):
 
 def test_large_uploads_are_cut():
     png = pictures.encode(np.zeros((300, 1100, 3), np.uint8), "png")
-    assert files.upload_source(png, is_original=False).read().shape == (256, 256, 3)
-    assert files.upload_source(png, is_original=True).read().shape == (300, 1024, 3)
+    small = files.upload_source("a.png", png, is_original=False).read()
+    assert small.image.shape == (256, 256, 3)
+    assert "1100 x 300" in small.remarks[0]
+    assert files.upload_source("a.png", png, is_original=True).read().image.shape == (300, 1024, 3)
+
+
+def test_what_is_to_be_known_about_an_image_stands_below_its_scores(view, tmp_path):
+    frames = [PIL.Image.fromarray(np.full((20, 30, 3), level, np.uint8)) for level in (50, 99)]
+    frames[0].save(tmp_path / "<b>.png", save_all=True, append_images=frames[1:])
+    view.folder.value = str(tmp_path)
+    assert "has 2 frames or pages, of which the first is read" in view.metrics.value
+    assert "&lt;b&gt;.png" in view.metrics.value
+    assert (view.original == 50).all()
+    view.image.value = "cat"
+    assert "frames" not in view.metrics.value
+    alpha = np.dstack([cat(), np.full(cat().shape[:2], 9, np.uint8)])
+    sr.write_image(tmp_path / "alpha.png", alpha)
+    upload(view, "alpha.png", (tmp_path / "alpha.png").read_bytes())
+    assert "leaves its transparency out" in view.metrics.value
+    large = tmp_path / "wide"
+    large.mkdir()
+    sr.write_image(large / "a.png", np.zeros((8, 1100), np.uint8))
+    view.folder.value = str(large)
+    assert "the middle of its 1100 x 8 pixels" in view.metrics.value
+    assert view.original.shape == (8, 1024, 3)
 
 
 def test_folder_of_images(view, tmp_path):
@@ -117,17 +135,17 @@ def test_load_says_what_is_wrong(view, tmp_path):
     view.path.value = str(path)
     view.load.click()
     assert "No such file" in view.error.value
-    plain = pictures.encode(view.answer, "png")
-    path.write_bytes(plain)
+    path.write_bytes(pictures.encode(view.answer, "png"))
     view.load.click()
     assert "holds no settings" in view.error.value
     view.save.click()
     about = json.loads(files.text_of(path.read_bytes()))
     for key, words in (("lr", "another image"), ("weights", "other weights")):
-        path.write_bytes(files.with_text(plain, json.dumps(about | {key: "?"})))
+        path.write_bytes(files.png_with_text(view.answer, json.dumps(about | {key: "?"})))
         view.load.click()
         assert words in view.error.value
-    path.write_bytes(files.with_text(plain, json.dumps(about | {"settings": {**about["settings"], "image": "dog"}})))
+    about["settings"]["image"] = "dog"
+    path.write_bytes(files.png_with_text(view.answer, json.dumps(about)))
     view.load.click()
     assert "not among the images here" in view.error.value
     assert view.image.value == "cat"
@@ -151,9 +169,25 @@ def test_what_a_png_says_about_itself_keeps_its_form(view, tmp_path):
 def test_text_goes_along_with_the_picture():
     frame = np.random.default_rng(0).integers(0, 256, (3, 5, 3), np.uint8)
     text = base64.b64encode(bytes(range(256)) * 1000).decode()
-    png = files.with_text(pictures.encode(frame, "png"), text)
+    png = files.png_with_text(frame, text)
     assert files.text_of(png) == text
     assert np.array_equal(sr.read_image(png), frame)
     for other in (pictures.encode(frame, "png"), pictures.encode(frame, "jpeg"), png[:40], b""):
         with pytest.raises(ValueError, match="holds no settings"):
             files.text_of(other)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 37), (13, 1), (20, 8000)])
+def test_uploads_of_any_size_are_shown(view, size):
+    image = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+    upload(view, "mine.png", pictures.encode(image, "png"))
+    assert view.error.value == ""
+    h, w = (min(n, 256) for n in size)
+    assert view.lr.shape == (h, w, 3)
+    assert view.frame.shape == (4 * h, 4 * w, 3)
+    view.apply({"temperature": 1.0, "left": "another sample", "zoom": 8, "across": 1.0, "down": 0.3})
+    view.count.value = 2
+    view.measure.click()
+    view.draw.click()
+    assert view.error.value == ""
+    assert view.frame.shape == (4 * view.region[2], 4 * view.region[3], 3)

@@ -35,10 +35,18 @@ def failing_steps():
     fail()
 
 
-def test_a_handler_shows_what_its_action_raises_and_clears_it_after_the_next(noted):
-    noted.pace.guarded(fail)(None)
-    noted.pace.guarded(list)(None)
-    assert [str(error) for error in noted.errors] == ["wrong", "None"]
+def succeed():
+    return None
+
+
+def remark():
+    return "but"
+
+
+def test_a_handler_shows_what_its_action_raises_or_remarks_and_clears_it_after_the_next(noted):
+    for action in (fail, succeed, remark):
+        noted.pace.guarded(action)(None)
+    assert [str(error) for error in noted.errors] == ["wrong", "None", "but"]
 
 
 def test_held_handlers_do_nothing_even_after_an_inner_hold(noted):

@@ -113,19 +113,46 @@ def test_another_sample_on_the_left_moves_too(view):
     assert np.array_equal(view.frame, both)
 
 
-def test_errors_of_drafts_and_of_rest_are_shown(view):
-    class Broken(Recorder):
-        def __call__(self, *_, **__):
+class Broken(Recorder):
+    """A sampler that fails at drafts, or at exact answers."""
+
+    def __init__(self, view, draft):
+        super().__init__(view)
+        self.draft = draft
+
+    def __call__(self, *args, **options):
+        if options["draft"] == self.draft:
             raise ZeroDivisionError("division by zero")
+        return super().__call__(*args, **options)
+
+
+def test_errors_of_drafts_are_shown_and_what_was_on_show_stays(view):
+    before, frame = view.settings, view.frame
 
     async def move():
-        Broken(view)
+        Broken(view, draft=True)
         view.temperature.value = 1.0
-        at_once, view.error.value = view.error.value, ""
-        await until(lambda: view.error.value)
-        return at_once, view.error.value
+        assert "division by zero" in view.error.value
+        assert view.settings == before
+        assert np.array_equal(shown(view), frame)
+        await until(lambda: at_rest(view))
+        assert np.array_equal(shown(view), frame)
 
-    assert all("division by zero" in text for text in asyncio.run(move()))
+    asyncio.run(move())
+    assert "division by zero" in view.error.value
+
+
+def test_errors_at_rest_are_shown_and_the_frame_is_not_taken_for_an_exact_one(view):
+    async def move():
+        Broken(view, draft=False)
+        view.temperature.value = 1.0
+        assert view.error.value == ""
+        await until(lambda: view.error.value)
+        assert "division by zero" in view.error.value
+        with pytest.raises(ZeroDivisionError):
+            assert view.frame is None
+
+    asyncio.run(move())
 
 
 def test_zoom_decodes_the_region_only(view):

@@ -1,6 +1,7 @@
-"""What the tests of the view share: small photographs, a sampler that notes its calls, waiting for an event loop."""
+"""What the tests of the view share: photographs, uploads, a sampler that notes its calls, waiting for an event loop."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import cv2
 import numpy as np
@@ -30,6 +31,13 @@ def shown(view: viewer.View) -> np.ndarray:
     """What the picture's widget holds, (H, W, 3) uint8."""
     image = cv2.imdecode(np.frombuffer(view.picture.value, np.uint8), cv2.IMREAD_COLOR)
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+
+
+def upload(view: viewer.View, *named: str | bytes) -> None:
+    """Upload files: a name, the content, a name, the content ..."""
+    about = {"type": "image/png", "size": 1, "last_modified": datetime.now(UTC)}
+    pairs = zip(named[::2], named[1::2], strict=True)
+    view.upload.value = tuple({"name": name, "content": memoryview(content), **about} for name, content in pairs)
 
 
 class Recorder:

@@ -2,6 +2,10 @@
 
 =============  =======================================================================================
 sets           image sets by name: bundled photographs, downloads, folders
+answers        what a model is asked for: the settings, and its answers with them
+peers          other methods' answers, which lie in files
+jobs           the rows of the results to be
+results        data/results.csv: its columns, and the rows of single images beside it
 evaluate       scores of models, bicubic and other methods, into data/results.csv; resumes
 tables         the README's tables, made of the CSV files
 speed          what a user waits for, and how much memory a large answer takes

@@ -8,7 +8,8 @@ python notebooks/evaluate.py slider     # milliseconds of a slider's step in the
 
 Scores are of the bundled photographs, Set5 and Set14, unless --sets says otherwise. Benchmark images are downloaded,
 or read from the folder that the environment variable SRVAE_BENCHMARKS names; NIQE's model of natural photographs
-likewise, or from the file SRVAE_NIQE.
+likewise, or from the file SRVAE_NIQE. Everything is checked before anything is computed: what is missing or wrong is
+named, and the exit code is 1. A call that is stopped or killed goes on when its command is given again.
 """
 
 from __future__ import annotations
@@ -18,14 +19,18 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from csvfiles import RESULTS
+from csvfiles import RESULTS, InUseError
 
 import srvae_core as sr
 
 from . import speed
-from .evaluate import DEFAULT_SETS, SETTINGS, evaluate
+from .answers import SETTINGS
+from .evaluate import DEFAULT_SETS, evaluate
+from .peers import named_peers
 from .sets import SetMissingError, at_hand
 from .tables import write_readme
+
+INTERRUPTED = 130  # the exit code of commands that Ctrl-C ends
 
 
 def named_folder(argument: str) -> tuple[str, str]:
@@ -34,6 +39,14 @@ def named_folder(argument: str) -> tuple[str, str]:
     if not (name and folder):
         raise argparse.ArgumentTypeError(f"it takes NAME=FOLDER, not {argument}")
     return name, folder
+
+
+def checked_peers(parser: argparse.ArgumentParser, pairs: Sequence[tuple[str, str]]) -> dict[str, str]:
+    """Name -> folder of other methods; what is wrong with them ends the command with its usage."""
+    try:
+        return named_peers(pairs)
+    except (ValueError, FileNotFoundError) as error:
+        parser.error(f"argument --peer: {error}")
 
 
 def main(arguments: Sequence[str] | None = None, more: Sequence[Callable[[object], None]] = ()) -> None:
@@ -51,7 +64,7 @@ def main(arguments: Sequence[str] | None = None, more: Sequence[Callable[[object
     command.set_defaults(run=_run_readme)
     command = commands.add_parser("speed", help="milliseconds of an answer, the release's way, a sampler's step")
     command.add_argument("--repeats", type=int, default=3)
-    command.add_argument("--size", type=int, default=512, help="edge of the answer in pixels (at most 512)")
+    command.add_argument("--size", type=int, default=speed.LARGEST, help="edge of the answer in pixels, at most this")
     command.set_defaults(run=_run_speed)
     command = commands.add_parser("memory", help="peak memory of 4x enlargements")
     command.add_argument("--sizes", type=int, nargs="+", default=[1024, 2048], help="edges of the LR image")
@@ -60,12 +73,26 @@ def main(arguments: Sequence[str] | None = None, more: Sequence[Callable[[object
     for add in more:  # given from outside, since benchmarks import nothing of the view
         add(commands)
     options = parser.parse_args(arguments)
-    options.run(options)
+    if "peer" in options:
+        options.peers = checked_peers(parser, options.peer)
+    # What the user can mend ends with one line; anything else is a fault of ours and keeps its traceback.
+    try:
+        options.run(options)
+    except (SetMissingError, InUseError, OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        sys.exit(INTERRUPTED)
 
 
 def _add_scores(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("scores", help="scores of models on image sets, into data/results.csv")
-    command.add_argument("--models", nargs="*", default=sr.available_models(), help="names or weights files")
+    command.add_argument(
+        "--models", nargs="*", help="names or weights files; by default all shipped ones, without any words none"
+    )
+    command.add_argument(
+        "--scales", type=int, nargs="+", choices=sr.SCALES, default=[], help="by default those of the models"
+    )
     command.add_argument(
         "--sets",
         nargs="+",
@@ -84,21 +111,25 @@ def _add_scores(commands: argparse._SubParsersAction) -> None:
         type=named_folder,
         default=[],
         metavar="NAME=FOLDER",
-        help="answers FOLDER/SET/x4/IMAGE.png",
+        help="another method's answers FOLDER/SET/x4/IMAGE.png, to all sets at all scales",
     )
     command.add_argument("--results", type=Path, default=RESULTS)
     command.set_defaults(run=_run_scores)
 
 
 def _run_scores(options: argparse.Namespace) -> None:
-    try:
-        sets = options.sets or at_hand(DEFAULT_SETS)
-        rows = evaluate(
-            options.models, sets, settings=options.settings, peers=dict(options.peer), results=options.results
-        )
-    # what the user can mend ends with one line; anything else is a fault of ours and keeps its traceback
-    except (SetMissingError, FileNotFoundError, ValueError) as error:
-        sys.exit(f"error: {error}")
+    models = options.models
+    if models is None:
+        models = [name for scale in options.scales or sr.SCALES for name in sr.available_models(scale)]
+    sets = [name.rstrip("/\\") for name in options.sets] if options.sets else at_hand(DEFAULT_SETS)
+    rows = evaluate(
+        models,
+        sets,
+        settings=options.settings,
+        peers=options.peers,
+        scales=options.scales,
+        results=options.results,
+    )
     print(f"{len(rows)} rows in {options.results}")
 
 
@@ -111,7 +142,10 @@ def _run_speed(options: argparse.Namespace) -> None:
 
 
 def _run_memory(options: argparse.Namespace) -> None:
-    if options.inside:
+    if options.inside is not None:
         print(speed.peak_of_enlarging(options.inside))
-    else:
+        return
+    try:
         speed.print_memory(options.sizes)
+    except RuntimeError as error:
+        sys.exit(f"error: {error}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,8 @@ import srvae_core as sr
 SOURCE = "https://raw.githubusercontent.com/jbhuang0604/SelfExSR/8f6dd8c1d20cb7e8792a7177b4f6fd677633f598/"
 # Colour photographs of everyday things that scikit-image's package holds.
 BUNDLED = ("astronaut", "chelsea", "coffee", "rocket", "motorcycle_left")
+
+Size = tuple[int, int]  # height and width in pixels
 
 
 class SetMissingError(RuntimeError):
@@ -110,15 +113,56 @@ def bundled(name: str) -> np.ndarray:
     return photographs.stereo_motorcycle()[0] if name == "motorcycle_left" else getattr(photographs, name)()
 
 
+def benchmarks_folder() -> Path | None:
+    """The folder that SRVAE_BENCHMARKS names; None without the variable.
+
+    Raises:
+        SetMissingError: there is no such folder.
+    """
+    named = os.environ.get("SRVAE_BENCHMARKS")
+    if named and not Path(named).is_dir():
+        raise SetMissingError(f"SRVAE_BENCHMARKS must name a folder of image sets; there is no folder {named}")
+    return Path(named) if named else None
+
+
 def local_file(dataset: str, image: str) -> Path | None:
     """The file FOLDER/SET/IMAGE where SRVAE_BENCHMARKS names FOLDER; None if it is not there."""
-    folder = os.environ.get("SRVAE_BENCHMARKS")
-    path = Path(folder or "", dataset, image)
-    return path if folder and path.is_file() else None
+    folder = benchmarks_folder()
+    path = folder / dataset / image if folder else None
+    return path if path and path.is_file() else None
+
+
+def image_files(folder: Path) -> list[Path]:
+    """The image files that lie in a folder, in order, known by their endings; hidden ones and folders are none."""
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.suffix.lower() in sr.IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+
+
+def folder_images(dataset: str) -> dict[str, Path]:
+    """Name -> file of a set that is a folder below SRVAE_BENCHMARKS; none without the variable or the folder.
+
+    The name is the file's without its ending. Where that could mean another file as well, as with a.png beside a.bmp,
+    it is the whole file name.
+
+    Raises:
+        SetMissingError: SRVAE_BENCHMARKS names no folder, or the set lies outside it.
+    """
+    around = benchmarks_folder()
+    if around is None:
+        return {}
+    if not dataset or Path(dataset).is_absolute() or ".." in Path(dataset).parts:
+        raise SetMissingError(f"a set is the name of a folder below the one of SRVAE_BENCHMARKS, not {dataset!r}")
+    files = image_files(around / dataset) if (around / dataset).is_dir() else []
+    stems, whole = Counter(path.stem for path in files), {path.name for path in files}
+    named = {path.stem if stems[path.stem] == 1 and path.stem not in whole else path.name: path for path in files}
+    return dict(sorted(named.items()))
 
 
 def image_names(dataset: str, registry: Registry = SHIPPED_REGISTRY) -> list[str]:
-    """The images of a set, in order, without their endings.
+    """The images of a set, in order: their file names without endings, unless two would be called the same.
 
     Raises:
         SetMissingError: the name is neither "bundled", nor in the registry, nor a folder of SRVAE_BENCHMARKS.
@@ -128,7 +172,7 @@ def image_names(dataset: str, registry: Registry = SHIPPED_REGISTRY) -> list[str
     sets = registry.sets()
     if dataset in sets:
         return [Path(row["image"]).stem for row in sets[dataset]]
-    names = sorted(path.stem for path in _folder_images(dataset))
+    names = list(folder_images(dataset))
     if not names:
         known = ", ".join(["bundled", *sets])
         raise SetMissingError(
@@ -138,29 +182,44 @@ def image_names(dataset: str, registry: Registry = SHIPPED_REGISTRY) -> list[str
     return names
 
 
-def _folder_images(dataset: str) -> list[Path]:
-    """The image files of a folder below SRVAE_BENCHMARKS, in order; none without the variable or the folder."""
-    if "SRVAE_BENCHMARKS" not in os.environ:
-        return []
-    folder = Path(os.environ["SRVAE_BENCHMARKS"]) / dataset
-    return sorted(path for path in folder.glob("*") if path.suffix.lower() in sr.IMAGE_SUFFIXES)
-
-
 def load_image(dataset: str, name: str, registry: Registry = SHIPPED_REGISTRY) -> np.ndarray:
     """One original of any set, (H, W, 3), by the names of :func:`image_names`.
 
     Raises:
-        ValueError, KeyError: the set has no such image.
+        ValueError, KeyError: the set has no such image, or its file cannot be read; the message names the file.
         SetMissingError: the image cannot be had.
     """
     if dataset == "bundled":
         return bundled(name)
     if dataset in registry.sets():
         return registry.image(dataset, f"{name}.png")
-    path = next((path for path in _folder_images(dataset) if path.stem == name), None)
-    if path is None:
+    files = folder_images(dataset)
+    if name not in files:
         raise KeyError(f"the folder of the set {dataset!r} holds no image {name!r}")
-    return sr.read_image(path)[..., :3]
+    return sr.read_image(files[name])[..., :3]
+
+
+def image_sizes(dataset: str, registry: Registry = SHIPPED_REGISTRY) -> dict[str, Size]:
+    """Height and width of every original of a set; all are read, since a header alone does not tell a damaged file.
+
+    Raises:
+        SetMissingError: the set or an image of it cannot be had.
+        ValueError: files cannot be read; the message names each.
+    """
+    sizes, wrong = {}, []
+    for name in image_names(dataset, registry):
+        try:
+            sizes[name] = load_image(dataset, name, registry).shape[:2]
+        except (ValueError, OSError) as error:
+            wrong.append(str(error))
+    if wrong:
+        raise ValueError(f"the set {dataset!r} has files that cannot be read: {'; '.join(wrong)}")
+    return sizes
+
+
+def cropped(size: Size, scale: int) -> Size:
+    """Height and width after :func:`srvae_core.crop_to_multiple`."""
+    return size[0] - size[0] % scale, size[1] - size[1] % scale
 
 
 def pair(dataset: str, name: str, scale: int, registry: Registry = SHIPPED_REGISTRY) -> tuple[np.ndarray, np.ndarray]:
@@ -168,8 +227,15 @@ def pair(dataset: str, name: str, scale: int, registry: Registry = SHIPPED_REGIS
 
     Returns:
         (s*H, s*W, 3) and (H, W, 3), of the file's dtype.
+
+    Raises:
+        ValueError, KeyError, SetMissingError: as for :func:`load_image`; also if a side is smaller than the scale.
     """
-    hr = sr.crop_to_multiple(load_image(dataset, name, registry), scale)
+    image = load_image(dataset, name, registry)
+    if min(image.shape[:2]) < scale:
+        height, width = image.shape[:2]
+        raise ValueError(f"{name} of {dataset} has {height}x{width} pixels, of which {scale}x makes no LR image")
+    hr = sr.crop_to_multiple(image, scale)
     return hr, sr.downscale(hr, scale)
 
 

@@ -18,12 +18,13 @@ import srvae_core as sr
 
 COMMAND = Path(__file__).resolve().parents[1] / "evaluate.py"  # what a process of its own runs
 GIB = 2**30
+LARGEST = 512  # the edge of the photograph whose answers are timed, in pixels
 
 
 def machine() -> str:
     """What timings are from: the CPU's name, the threads that torch uses, its version."""
     cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
+    lines = cpuinfo.read_text(encoding="utf-8").splitlines() if cpuinfo.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     name = names[0] if names else platform.processor() or platform.machine()
     return f"{name}, {torch.get_num_threads()} threads, torch {torch.__version__}"
@@ -39,18 +40,25 @@ def timed(function: Callable[[], object]) -> float:
 # -- Speed --------------------------------------------------------------------------------------------------
 
 
-def speed(repeats: int = 3, size: int = 512) -> dict[int, dict[str, float]]:
+def speed(repeats: int = 3, size: int = LARGEST) -> dict[int, dict[str, float]]:
     """Milliseconds of what a user waits for, for an answer of size x size at each scale.
 
     Args:
         repeats: how often each is timed; the fastest counts, since other load only adds.
-        size: edge of the answer in pixels, at most 512 and a multiple of 8.
+        size: edge of the answer in pixels, at most :data:`LARGEST` and a multiple of 8.
 
     Returns:
         scale -> {"whole": ..., "release": ..., "step": ..., "rule": ...}. Whole is an answer, release the same with the
         release's tiles and without back-projection, step a call of a ready ``Sampler``. Rule is the release's whole
         rule: its tiles for each of the 8 flips and rotations. It takes long, so it is timed once.
+
+    Raises:
+        ValueError: there are no such repeats, or there is no such size.
     """
+    if repeats < 1:
+        raise ValueError(f"repeats must be at least 1, not {repeats}")
+    if not 8 <= size <= LARGEST or size % 8:
+        raise ValueError(f"size must be a multiple of 8, at most {LARGEST}, not {size}")
     hr = np.ascontiguousarray(photographs.astronaut()[:size, :size])
     return {scale: _speed_at(scale, hr, repeats) for scale in sr.SCALES}
 
@@ -113,7 +121,7 @@ def peak_memory() -> float:
     status = Path("/proc/self/status")  # Linux
     if status.exists():
         # In KiB. It is a process's own, while of getrusage's figure a child inherits its parent's.
-        lines = [line.split() for line in status.read_text().splitlines() if line.startswith("VmHWM:")]
+        lines = [line.split() for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:")]
         if lines:
             return int(lines[0][1]) * 1024 / GIB
     if sys.platform == "darwin":
@@ -134,7 +142,12 @@ def peak_of_enlarging(size: int) -> float:
     """:func:`peak_memory` after enlarging size x size pixels four times.
 
     Only meaningful in a process that did nothing else before (see :func:`memory`).
+
+    Raises:
+        ValueError: there is no such size.
     """
+    if size < 1:
+        raise ValueError(f"an image has at least 1x1 pixels, not {size}x{size}")
     model = _any_model(4)
     photograph = photographs.astronaut()
     copies = -(-size // len(photograph))
@@ -147,10 +160,13 @@ def memory(size: int) -> float:
     """:func:`peak_of_enlarging` in a fresh process, so that nothing else counts.
 
     Raises:
-        subprocess.CalledProcessError: the process failed; standard error has its words.
+        RuntimeError: the process failed, perhaps for want of memory; standard error has its words.
     """
     command = [sys.executable, str(COMMAND), "memory", "--inside", str(size)]
-    return float(subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE).stdout)
+    done = subprocess.run(command, check=False, text=True, stdout=subprocess.PIPE)
+    if done.returncode:
+        raise RuntimeError(f"{size}x{size} pixels were not enlarged: the process ended with code {done.returncode}")
+    return float(done.stdout)
 
 
 def print_memory(sizes: list[int]) -> None:

@@ -14,11 +14,12 @@ from itertools import product
 from operator import itemgetter
 from pathlib import Path
 
-from csvfiles import DATA, PRINTED, PUBLISHED, RESULTS, Row, read_csv
+from csvfiles import DATA, PRINTED, PUBLISHED, Row, read_csv
 
 import srvae_core as sr
 
-from .evaluate import SAMPLES_PER_IMAGE, SETTINGS
+from .answers import SAMPLES_PER_IMAGE, SETTINGS
+from .results import read_results
 
 README = DATA.parent / "README.md"
 START_MARKER, END_MARKER = "<!-- results:start -->", "<!-- results:end -->"
@@ -194,10 +195,17 @@ def with_results(readme: str, tables: str) -> str:
 
 
 def write_readme(readme: Path = README) -> None:
-    """Put the tables of data/results.csv into the README."""
-    readme.write_text(with_results(readme.read_text(), tables()))
+    """Put the tables of data/results.csv into the README.
+
+    Raises:
+        ValueError: it has no markers for them, or a file of data/ is damaged.
+        OSError: it cannot be read or written.
+    """
+    text = with_results(readme.read_text(encoding="utf-8"), tables())
+    with sr.written_whole(readme) as part:
+        part.write_text(text, encoding="utf-8", newline="\n")
 
 
 def tables() -> str:
-    """:func:`markdown` of the files in data."""
-    return markdown(read_csv(PUBLISHED), read_csv(RESULTS), read_csv(PRINTED))
+    """:func:`markdown` of the files in data; raises ValueError where one is damaged."""
+    return markdown(read_csv(PUBLISHED), read_results(), read_csv(PRINTED))

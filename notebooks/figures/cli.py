@@ -9,17 +9,19 @@ The crops of the comparisons and samples are measured at the same time, into dat
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import matplotlib
 import matplotlib.pyplot as plt
-from benchmarks.cli import named_folder
+from benchmarks.cli import checked_peers, named_folder
 from benchmarks.sets import SetMissingError
+from csvfiles import check_writable
 from matplotlib.figure import Figure
 
 from .comparison import compare, comparison, comparison_4x, comparison_8x
-from .crops import record
+from .crops import CROPS, record
 from .network import network, network_8x
 from .results import quality_vs_time, table, temperature
 from .samples import draw_samples, samples
@@ -36,6 +38,7 @@ ALL_FIGURES: dict[str, Callable[[], Figure]] = {
     "quality_vs_time": quality_vs_time,
 }
 COMPARED_SCALES = {"comparison_4x": 4, "comparison_8x": 8}
+MEASURED = {"samples", *COMPARED_SCALES}  # their numbers go into data/crops.csv
 # Drawings and tables are sharp at any size as PDF; pictures are better off as PNG.
 AS_PDF_TOO = ("network", "network_8x", "table")
 
@@ -51,20 +54,47 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if unknown := [name for name in options.names if name not in ALL_FIGURES]:
         parser.error(f"no figure {unknown[0]!r}; there are: {', '.join(ALL_FIGURES)}")
-    peers = dict(options.peer)
+    peers = checked_peers(parser, options.peer)
+    names = list(dict.fromkeys(options.names)) or list(ALL_FIGURES)
     matplotlib.use("agg")  # files only, no windows
-    for name in options.names or ALL_FIGURES:
+    # What the user can mend ends with one line; anything else is a fault of ours and keeps its traceback.
+    try:
+        _check_places(options.folder, names)
+        drawn_peers = _draw(names, peers, options.folder)
+    except (OSError, ValueError) as error:
+        sys.exit(f"error: {error}")
+    if unused := [name for name in peers if name not in drawn_peers]:
+        sys.exit(f"error: in none of these figures is there a place for {' and '.join(unused)}, for want of answers")
+
+
+def _check_places(folder: Path, names: Sequence[str]) -> None:
+    """Make sure, before the work, that all files can be written; raises OSError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OSError(f"the folder {folder} cannot be made: {error.strerror}") from error
+    check_writable(folder / f"{names[0]}.png")
+    if MEASURED.intersection(names):
+        check_writable(CROPS)
+
+
+def _draw(names: Sequence[str], peers: Mapping[str, str], into: Path) -> set[str]:
+    """Draw figures into a folder; returns the peers that are in one of them."""
+    drawn: set[str] = set()
+    for name in names:
         with plt.rc_context(PLOT_STYLE):
-            for folder, fig in measured_and_drawn(name, peers):
+            for folder, fig, shown in measured_and_drawn(name, peers):
+                drawn |= shown
                 for ending in ("png", "pdf") if name in AS_PDF_TOO else ("png",):
-                    path = options.folder / folder / f"{name}.{ending}"
+                    path = into / folder / f"{name}.{ending}"
                     save(fig, path)
                     print(path)
                 plt.close(fig)
+    return drawn
 
 
-def measured_and_drawn(name: str, peers: Mapping[str, str]) -> Iterator[tuple[str, Figure]]:
-    """The figures of a name, each with the folder below the usual one that it goes into; measures the crops first."""
+def measured_and_drawn(name: str, peers: Mapping[str, str]) -> Iterator[tuple[str, Figure, set[str]]]:
+    """The figures of a name, each with its folder below the usual one and its peers; measures the crops first."""
     if name in COMPARED_SCALES:
         # pictures of benchmark images go into a folder that is not committed
         for images, folder in (("bundled", "."), ("benchmarks", "benchmarks")):
@@ -73,14 +103,17 @@ def measured_and_drawn(name: str, peers: Mapping[str, str]) -> Iterator[tuple[st
             except SetMissingError as error:
                 print(f"{name} of the paper's pictures is left out: {error}")
                 continue
+            shown = peers.keys() & compared[0].crops.keys()
+            for peer in sorted(peers.keys() - shown):
+                print(f"{peer} is left out of {name}, {images}: it lacks a folder of its sets", file=sys.stderr)
             record([row for c in compared for row in c.rows])
-            yield folder, comparison(compared)
+            yield folder, comparison(compared), shown
     elif name == "samples":
         drawn = draw_samples()
         record(drawn.rows)
-        yield ".", samples(drawn)
+        yield ".", samples(drawn), set()
     else:
         try:  # rows that have not been measured leave out one figure, not all
-            yield ".", ALL_FIGURES[name]()
+            yield ".", ALL_FIGURES[name](), set()
         except LookupError as error:
             print(f"{name}: {error.args[0]}")

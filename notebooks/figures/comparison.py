@@ -12,8 +12,8 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import metrics
 import numpy as np
-from benchmarks.evaluate import peer_answer
-from benchmarks.sets import pair
+from benchmarks.peers import answers_folder, named_peers, peer_answer, wrong_answers
+from benchmarks.sets import cropped, load_image, pair
 from csvfiles import Row
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -40,6 +40,15 @@ class Excerpt:
     top: int
     left: int
     edge: int = 64
+
+    def misplaced(self, size: tuple[int, int], scale: int) -> str:
+        """What is wrong with the square in a picture of that height and width; "" if nothing is."""
+        height, width = cropped(size, scale)
+        inside = 0 <= self.top <= height - self.edge and 0 <= self.left <= width - self.edge and self.edge > 0
+        if inside and not any(n % scale for n in (self.top, self.left, self.edge)):
+            return ""
+        square = f"{self.edge}x{self.edge}+{self.left}+{self.top}"
+        return f"the square {square} of {self.image} must lie inside {height}x{width} pixels, in multiples of {scale}"
 
 
 METHOD = "SR-VAE-"  # what the variant follows in the names of panels
@@ -118,24 +127,43 @@ def compare(
     Args:
         scale: 4 or 8.
         images: "bundled", or "benchmarks" for the paper's pictures.
-        peers: name -> folder of another method's answers (see :func:`benchmarks.evaluate.peer_answer`); a peer that
-            lacks one of the sets is left out.
+        peers: name -> folder of another method's answers (see :mod:`benchmarks.peers`); a peer that has no folder for
+            one of the sets is left out.
         excerpts: others than those of :data:`EXCERPTS`.
         models: name such as "4x-D" -> model, where these are loaded already; all shipped ones of the scale otherwise.
 
     Raises:
         benchmarks.sets.SetMissingError: an image cannot be had.
+        FileNotFoundError, ValueError: no such scale or images, an excerpt outside its picture, or a peer whose answers
+            are missing, damaged or of a wrong size; nothing has been computed then.
     """
+    if excerpts is None and (images, scale) not in EXCERPTS:
+        known = "; ".join(f"{name} at {number}x" for name, number in EXCERPTS)
+        raise ValueError(f"there is no comparison of {images} at {scale}x: there are {known}")
     excerpts = EXCERPTS[images, scale] if excerpts is None else excerpts
+    whole_peers = _whole_peers(named_peers((peers or {}).items()), excerpts, scale)
     if models is None:
         models = {name: sr.load_model(name) for name in sr.available_models(scale)}
-    whole_peers = {
-        name: Path(folder)
-        for name, folder in (peers or {}).items()
-        # a figure with gaps would be hard to read, so a peer is in every row or in none
-        if all(Path(folder, excerpt.dataset, f"x{scale}").is_dir() for excerpt in excerpts)
-    }
     return [_compare_excerpt(excerpt, scale, models, whole_peers) for excerpt in excerpts]
+
+
+def _whole_peers(peers: Mapping[str, str], excerpts: Sequence[Excerpt], scale: int) -> dict[str, Path]:
+    """The peers that have a folder for every set: a figure with gaps would be hard to read.
+
+    Raises:
+        ValueError: one of these lacks an answer, or an excerpt lies outside its picture; each is named.
+    """
+    sizes = {(e.dataset, e.image): load_image(e.dataset, e.image).shape[:2] for e in excerpts}
+    wrong = [e.misplaced(sizes[e.dataset, e.image], scale) for e in excerpts]
+    whole = {}
+    for name, folder in peers.items():
+        if all(answers_folder(Path(folder), e.dataset, scale).is_dir() for e in excerpts):
+            whole[name] = Path(folder)
+            for (dataset, image), size in sizes.items():
+                wrong += wrong_answers(whole[name], dataset, scale, {image: size})
+    if any(wrong):
+        raise ValueError(f"a comparison at {scale}x cannot be drawn: {'; '.join(filter(None, wrong))}")
+    return whole
 
 
 def _compare_excerpt(
@@ -167,9 +195,14 @@ def comparison(compared: Sequence[Comparison], crops_file: Path = CROPS) -> Figu
     """One excerpt a row: the picture with the crop marked, and the crops of all methods with their recorded PSNR.
 
     Args:
-        compared: from :func:`compare`.
+        compared: from :func:`compare`, at least one.
         crops_file: where the numbers are read from.
+
+    Raises:
+        ValueError: there is none.
     """
+    if not compared:
+        raise ValueError("a comparison needs at least one excerpt")
     peers = [name for name in compared[0].crops if name not in COLOURS]
     columns = -(-len(compared[0].crops) // 2)  # crops stand in two rows beside their picture
     crop_size = min(1.9, 6.0 / columns)  # inches

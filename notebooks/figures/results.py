@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
+from benchmarks.results import read_results
 from benchmarks.tables import HERE, TABLE_SETS, Cells, best_values, paper_table
-from csvfiles import PUBLISHED, RESULTS, Row, read_csv
+from csvfiles import PUBLISHED, Row, read_csv
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MultipleLocator
@@ -30,7 +31,7 @@ def table(published: list[Row] | None = None, results: list[Row] | None = None) 
         results: rows of data/results.csv likewise.
     """
     published = read_csv(PUBLISHED) if published is None else published
-    results = read_csv(RESULTS) if results is None else results
+    results = read_results() if results is None else results
     tables = {scale: paper_table(scale, published, results) for scale in sr.SCALES}
     lines = sum(len(rows) + 3 for rows in tables.values()) + 1
     fig = plt.figure(figsize=(FIGURE_WIDTH, lines * LINE_HEIGHT))
@@ -97,7 +98,10 @@ LINES = {4: ("-", "o"), 8: ("--", "s")}  # scale -> line and marker
 def temperature_of(settings: str) -> float | None:
     """The temperature that a results row's settings name; None for settings that name none."""
     head, _, value = settings.partition(" ")
-    return float(value) if head == "temperature" else None
+    try:
+        return float(value) if head == "temperature" else None
+    except ValueError:
+        return None
 
 
 def walk(results: list[Row], method: str, scale: int, dataset: str, measure: str) -> list[tuple[float, float]]:
@@ -118,7 +122,7 @@ def temperature(results: list[Row] | None = None, dataset: str = "bundled") -> F
     Raises:
         LookupError: the results lack these rows; the message says which command makes them.
     """
-    results = read_csv(RESULTS) if results is None else results
+    results = read_results() if results is None else results
     if not any(r["set"] == dataset and temperature_of(r["settings"]) for r in results):
         raise LookupError(_missing(dataset))
     fig, axes = plt.subplots(2, 2, figsize=(FIGURE_WIDTH, 5.0), sharex=True, layout="constrained")
@@ -155,7 +159,7 @@ def quality_vs_time(results: list[Row] | None = None, dataset: str = "Set5") -> 
     Raises:
         LookupError: the results lack these rows; the message says which command makes them.
     """
-    results = read_csv(RESULTS) if results is None else results
+    results = read_results() if results is None else results
     chosen = [r for r in results if r["set"] == dataset and r["settings"] in (*MARKERS, "files")]
     if all(r["method"] == "Bicubic" for r in chosen):
         raise LookupError(_missing(dataset))

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import metrics
 import numpy as np
 import torch
-from benchmarks.evaluate import SAMPLES_PER_IMAGE
+from benchmarks.answers import SAMPLES_PER_IMAGE
 from benchmarks.sets import bundled
 from csvfiles import Row
 from matplotlib.figure import Figure
@@ -23,6 +23,7 @@ from .crops import CROPS, crop_row, labelled, recorded
 from .style import FIGURE_WIDTH, colour, show
 
 FIT_STEPS = 120
+SHOWN = 4  # samples that the figure shows singly
 PATCH_CORNER = (56, 160)  # top and left of the astronaut's face, in pixels of the original
 
 
@@ -113,7 +114,12 @@ def draw_samples(
         count: how many samples mean and deviation are of.
         steps: of the fit.
         model: the model of that name, where it is loaded already.
+
+    Raises:
+        ValueError: fewer samples than the figure shows.
     """
+    if count < SHOWN:
+        raise ValueError(f"the figure shows {SHOWN} samples, so count must be at least that, not {count}")
     model_name = model_name or ("4x-P" if "4x-P" in sr.available_models() else "4x-D")
     model = model or sr.load_model(model_name)
     s = model.scale
@@ -146,10 +152,15 @@ def samples(drawn: Samples | None = None, crops_file: Path = CROPS) -> Figure:
     """Samples of one crop, their mean and per-pixel standard deviation, and the fitted z as the upper bound.
 
     Args:
-        drawn: from :func:`draw_samples`, with at least four samples.
+        drawn: from :func:`draw_samples`, with at least :data:`SHOWN` samples.
         crops_file: where the numbers are read from.
+
+    Raises:
+        ValueError: there are fewer samples.
     """
     d = draw_samples() if drawn is None else drawn
+    if len(d.drawn) < SHOWN:
+        raise ValueError(f"the figure shows {SHOWN} samples, not {len(d.drawn)}")
     rows = d.rows
     fig, axes = plt.subplots(2, 5, figsize=(FIGURE_WIDTH, 4.15), layout="constrained")
     # panel, picture, and the method whose colour its border takes
@@ -157,7 +168,7 @@ def samples(drawn: Samples | None = None, crops_file: Path = CROPS) -> Figure:
     panels = [
         ("Bicubic", d.bicubic, "Bicubic"),
         ("z = 0", d.zero, variant),
-        *[(f"sample {i + 1}", d.drawn[i], "sample") for i in range(4)],
+        *[(f"sample {i + 1}", d.drawn[i], "sample") for i in range(SHOWN)],
         ("mean", d.mean, "sample"),
         ("deviation", d.deviation, "sample"),
         ("fitted z", d.fitted, variant),

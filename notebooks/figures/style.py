@@ -10,6 +10,8 @@ from csvfiles import DATA
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+import srvae_core as sr
+
 FIGURES = DATA / "figures"
 FIGURE_WIDTH = 8.8  # inches; at 100 dots per inch the width that a README shows
 PLOT_STYLE = {
@@ -48,6 +50,8 @@ def show(ax: Axes, picture: np.ndarray, title: str, edge: str = "#000000", **opt
 
 
 def save(fig: Figure, path: Path) -> None:
-    """Write a figure without the date, so that the same figure is the same file."""
+    """Write a figure, whole or not at all, and without the date, so that the same figure is the same file."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    fig.savefig(path, metadata={"CreationDate": None} if path.suffix == ".pdf" else {"Software": None})
+    ending = path.suffix.removeprefix(".")
+    with sr.written_whole(path) as part:
+        fig.savefig(part, format=ending, metadata={"CreationDate": None} if ending == "pdf" else {"Software": None})

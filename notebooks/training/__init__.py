@@ -11,7 +11,7 @@ objective      what each stage minimises
 latents        the start of the latent branch, with a generator that conditions
 optimiser      Muon, and Adam beside it or as the release has it
 schedule       how far a run has come, in steps or in minutes
-files          texts written whole, CSV tables
+files          a run's files, read with clear errors and written whole; its folder, one training's alone
 weights        writing weights files, whole or compact
 checkpoints    a run's folder: weights and state, record, log
 compiling      ways to run a step that fill a GPU

@@ -10,7 +10,7 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
-from csvfiles import read_csv, write_csv
+from csvfiles import check_writable, read_csv, write_csv
 
 import srvae_core as sr
 
@@ -129,6 +129,8 @@ def start(options: argparse.Namespace, started: float) -> None:
 
 def sampling(options: argparse.Namespace, started: float) -> None:
     """Compare the shapes of the noise."""
+    if options.table:
+        check_writable(options.table)
     model = sr.load_model(options.model)
     if not model.grid_generator:
         raise ValueError(f"{options.model} holds generator1 in the release's layout: export it compactly first")
@@ -267,13 +269,17 @@ def main(started: float, words: list[str] | None = None) -> None:
         words: the command line; None is the program's own.
 
     Raises:
-        SystemExit: with 2 for settings or files that cannot be used, with 3 where training ran into NaN.
+        SystemExit: with 2 for settings or files that cannot be used or written (a full disk, too), with 3 where
+            training ran into NaN.
     """
     parser = build_parser()
     options = parser.parse_args(words)
     try:
         options.function(options, started)
-    except (ValueError, FileNotFoundError) as error:
+    except OSError as error:
+        named = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        parser.exit(2, f"{named}\n")
+    except ValueError as error:
         parser.exit(2, f"{error}\n")
     except NotFiniteError as error:
         print(error, file=sys.stderr)

@@ -130,9 +130,14 @@ class Config:
                 raise ValueError(f"{name} must be one of {known}, not {value!r}")
         if not self.run:
             raise ValueError("say where the run is kept: --run FOLDER")
-        for name in ("steps", "batch", "validations", "validated", "checkpoints", "candidates", "warmup", "workers"):
+        if Path(self.run).exists() and not Path(self.run).is_dir():
+            raise ValueError(f"{self.run} is a file: name a folder with --run")
+        counts = ("steps", "batch", "validations", "validated", "checkpoints", "candidates", "warmup", "workers")
+        for name in (*counts, *(("threads",) if self.threads is not None else ())):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.seed < 0:
+            raise ValueError(f"seed must be at least 0, not {self.seed}")
         if self.minutes is not None and not self.minutes > 0:
             raise ValueError(f"minutes must be more than 0, not {self.minutes}")
         if self.stage == "latents" and self.latents != "release" and not self.initial:
@@ -225,18 +230,29 @@ class Config:
         return choices
 
     @classmethod
-    def from_record(cls, record: dict[str, Any]) -> Config:
+    def from_record(cls, record: dict[str, Any], source: str | Path = "the record") -> Config:
         """The configuration that a config.json holds, also one that version 0.1 wrote.
 
+        Args:
+            record: what it holds.
+            source: what messages call it.
+
         Raises:
-            ValueError: a run by the PSNR itself, which is no longer offered.
+            ValueError: a value is of no kind that the setting can be of; or a run by the PSNR itself, which is no
+                longer offered.
         """
         if record.get("loss", "l1") != "l1":
-            raise ValueError("the run was trained with --loss psnr, which brought nothing and is no longer offered")
-        old = _of_version_0_1(record) if "validate" in record else record
+            raise ValueError(f"{source} is of a run with --loss psnr, which brought nothing and is no longer offered")
+        try:
+            old = _of_version_0_1(record) if "validate" in record else record
+        except (KeyError, TypeError, ZeroDivisionError) as error:
+            raise ValueError(f"{source} is no whole record of version 0.1: {error!r}") from error
         values = {f.name: old[f.name] for f in fields(cls) if f.name in old}
         values |= {name: None for name, value in values.items() if value == ""}
         values["threads"] = values.get("threads") or None
+        for name, hint in get_type_hints(cls).items():
+            if name in values and not _fits(values[name], hint):
+                raise ValueError(f"{source} is damaged: {name} cannot be {values[name]!r}")
         return cls(**values | {"teacher": tuple(values.get("teacher", ()))})
 
     def record(self) -> dict[str, Any]:
@@ -255,7 +271,7 @@ class Config:
         for f in fields(self):
             if not f.metadata["fixed"]:
                 continue
-            before, now = (self._comparable(c, f.name) for c in (earlier, self))
+            before, now = (_comparable(c, f.name) for c in (earlier, self))
             if before != now:
                 differing.append(f"{f.name} ({_shown(before)}, now {_shown(now)})")
         if differing:
@@ -264,24 +280,24 @@ class Config:
                 "Give those again to go on with it, or name another folder with --run"
             )
 
-    @staticmethod
-    def _comparable(config: Config, name: str) -> Any:
-        """A setting as far as it changes what is trained."""
-        if name == "vgg_weight":
-            return config.lam
-        if name == "vgg":
-            value = config.vgg_file
-        elif name == "features":
-            value = config.features if config.has_energy_score else None
-        elif name == "shaping":
-            value = config.shapes_noise
-        else:
-            value = getattr(config, name)
-        if name in ("initial", "vgg", "features"):
-            return Path(value).name if value else None
-        if name == "teacher":
-            return tuple(Path(v).name for v in value)
-        return value
+
+def _comparable(config: Config, name: str) -> Any:
+    """A setting as far as it changes what is trained."""
+    if name == "vgg_weight":
+        return config.lam
+    if name == "vgg":
+        value = config.vgg_file
+    elif name == "features":
+        value = config.features if config.has_energy_score else None
+    elif name == "shaping":
+        value = config.shapes_noise
+    else:
+        value = getattr(config, name)
+    if name in ("initial", "vgg", "features"):
+        return Path(value).name if value else None
+    if name == "teacher":
+        return tuple(Path(v).name for v in value)
+    return value
 
 
 def _of_version_0_1(record: dict[str, Any]) -> dict[str, Any]:
@@ -298,6 +314,19 @@ def _of_version_0_1(record: dict[str, Any]) -> dict[str, Any]:
     for name in ("vgg", "features"):  # a file that was not there was passed over
         old[name] = old[name] if Path(old[name]).is_file() else None
     return old
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a value from a JSON file can be of a field's type."""
+    if get_origin(hint) in (Union, types.UnionType):
+        return any(_fits(value, part) for part in get_args(hint))
+    if get_origin(hint) is Literal:
+        return value in get_args(hint)
+    if get_origin(hint) is tuple:  # of words, a list in JSON
+        return isinstance(value, list | tuple) and all(isinstance(word, str) for word in value)
+    if isinstance(value, bool) or hint is bool:
+        return isinstance(value, bool) and hint is bool
+    return isinstance(value, int | float if hint is float else hint)
 
 
 def _shown(value: Any) -> str:

@@ -22,7 +22,7 @@ from .checkpoints import (
     write_record,
 )
 from .config import LAMBDA
-from .files import write_text
+from .files import read_log, read_object, write_text
 from .weights import save_model
 
 OF_LATENTS = ("encoder", "ip", "generator", "decoder1.")  # beginnings of the names of layers that z goes through
@@ -74,17 +74,18 @@ def export(
 
     Raises:
         FileNotFoundError: no such run, no checkpoint in it yet, or no such base.
-        ValueError: a name that does not fit the run's scale, or weights that are not finite.
+        ValueError: a name that does not fit the run's scale, weights that are not finite, or a damaged file of the run,
+            which is named.
     """
     run = Path(run)
-    record = read_record(run, needed=True)
+    record = read_record(run, needed=("scale", "history", "sources"))
     model = checked_name(name, record["scale"])
     net = sr.SRVAE(record["scale"], grid_generator=True)
     weights = averaged_weights(run)
     # Not strict: GridLinear's matrix is computed, not learnt; and the encoder, if the run has one, is not shipped.
     net.load_state_dict({k: weights[k] for k, _ in net.named_parameters()}, strict=False)
     folder.mkdir(parents=True, exist_ok=True)
-    rows = read_csv(run / LOG)
+    rows = read_log(run / LOG)
     notes = {"temperature": record.get("temperature", 0.0), "variant": model.variant, "history": record["history"]}
     notes |= {"sources": record["sources"], "validation": rows[-1] if rows else {}}
     path = folder / model.file
@@ -151,19 +152,19 @@ def curve(run: Path) -> Iterator[dict[str, str]]:
 
     A run that started from a weights file goes on from the ``curves`` beside that file.
     """
-    record = read_record(run)
-    if not record:
+    if not (run / RECORD).is_file():
         return
+    record = read_record(run, needed=("scale", "stage"))
     if record.get("initial"):
         yield from _earlier_curve(run, record["initial"])
-    for row in read_csv(run / LOG):
+    for row in read_log(run / LOG):
         yield {"run": run.name, "scale": str(record["scale"]), "stage": record["stage"]} | row
 
 
 def _earlier_curve(run: Path, initial: str) -> Iterator[dict[str, str]]:
     """The rows of what a run started from: a run's folder, or a weights file."""
     for source in (Path(initial), run.parent / initial):
-        if (source / RECORD).is_file():
+        if "stage" in read_record(source):  # what `lay_start` wrote has a record without one
             yield from curve(source)
             return
         shipped = source.parent / "curves" / f"{model_name(source)}.csv"  # `export` wrote it
@@ -261,6 +262,16 @@ def split(files: list[Path], folder: Path, limit: int = PIECE_BYTES) -> list[Pat
     return [*pieces, folder / MANIFEST]
 
 
+def _is_entry(entry: object) -> bool:
+    """Whether a value from pieces.json says how a file is put together."""
+    return (
+        isinstance(entry, dict)
+        and {"sha256", "bytes", "pieces"} <= entry.keys()
+        and isinstance(entry["pieces"], list)
+        and all(isinstance(piece, str) for piece in entry["pieces"])
+    )
+
+
 def join(folder: str | Path, target: str | Path) -> list[Path]:
     """Put the weights together again whose pieces lie in a folder, each checked against its digest first.
 
@@ -268,23 +279,28 @@ def join(folder: str | Path, target: str | Path) -> list[Path]:
 
     Raises:
         FileNotFoundError: no pieces.json, or a piece is missing.
-        ValueError: a file does not come out as it was.
+        ValueError: a file does not come out as it was, or pieces.json is damaged.
     """
     folder, target = Path(folder), Path(target)
     if not (folder / MANIFEST).is_file():
         raise FileNotFoundError(f"{folder} has no {MANIFEST}: it holds no pieces")
-    manifest = json.loads((folder / MANIFEST).read_text())
-    missing = [name for entry in manifest.values() for name in entry["pieces"] if not (folder / name).is_file()]
+    manifest = read_object(folder / MANIFEST)
+    for name, entry in manifest.items():
+        if not _is_entry(entry):
+            raise ValueError(f"{folder / MANIFEST} is damaged: it must say sha256, bytes and pieces of {name}")
+    # Names alone: pieces.json must not lead out of the folder.
+    pieces = {name: [folder / Path(piece).name for piece in entry["pieces"]] for name, entry in manifest.items()}
+    missing = [piece.name for parts in pieces.values() for piece in parts if not piece.is_file()]
     if missing:
         raise FileNotFoundError(f"{folder} lacks pieces: {', '.join(missing)}")
     whole = {}
     for name, entry in manifest.items():
-        data = b"".join((folder / Path(piece).name).read_bytes() for piece in entry["pieces"])
+        data = b"".join(piece.read_bytes() for piece in pieces[name])
         if _digest(data) != entry["sha256"]:
             raise ValueError(
                 f"{name}: its pieces in {folder} are damaged ({len(data)} bytes, {entry['bytes']} written)"
             )
-        whole[target / Path(name).name] = data  # the name alone: pieces.json must not lead out of the folder
+        whole[target / Path(name).name] = data
     target.mkdir(parents=True, exist_ok=True)
     for path, data in whole.items():
         with sr.written_whole(path) as part:
@@ -292,6 +308,6 @@ def join(folder: str | Path, target: str | Path) -> list[Path]:
         table = folder / f"{model_name(path)}.csv"
         if table.is_file():
             (target / "curves").mkdir(exist_ok=True)
-            write_text(target / "curves" / table.name, table.read_text())
+            write_text(target / "curves" / table.name, table.read_text(encoding="utf-8"))
     write_card(target)
     return list(whole)

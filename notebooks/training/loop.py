@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
 from accelerate.utils import broadcast
+from csvfiles import check_writable
 from torch import Tensor
 from tqdm import tqdm
 
@@ -16,10 +18,10 @@ import srvae_core as sr
 from . import checkpoints
 from .checkpoints import CLOCK, LOG, TEACHER_ANSWERS
 from .config import Config
-from .files import append_row, forget_rows
+from .files import append_row, claimed, forget_rows, log_row
 from .latents import shape_generator
 from .patches import VALIDATED, Batch, Patches, held_out_patches
-from .photographs import Photographs, load_photographs
+from .photographs import Photographs, check_source, load_photographs
 from .schedule import Clock, Schedule
 from .teachers import SelfEnsemble, TaughtPatches, teacher_of
 from .trainer import Trainer
@@ -38,13 +40,24 @@ def train(config: Config, photographs: Photographs | None = None, started: float
 
     Raises:
         NotFiniteError: the loss or the weights are no finite numbers any more; the last good checkpoint is kept.
-        ValueError: settings that cannot be meant, or that the run was not begun with; unusable photographs.
+        ValueError: settings that cannot be meant, or that the run was not begun with; unusable photographs; a damaged
+            file in the run's folder, which is named; another process that is training in it.
         FileNotFoundError: a file or folder that is named is not there.
+        OSError: the run's folder cannot be written, the disk may be full; the last good checkpoint is kept.
     """
+    config.check()
+    if photographs is None:
+        check_source(config.data)
     trainer = Trainer(config)
-    trainer.run.mkdir(parents=True, exist_ok=True)
-    main = trainer.process == 0
-    clock = Clock(trainer.run / CLOCK if main and config.minutes else None, started or time.monotonic())
+    with claimed(trainer.run) if trainer.process == 0 else nullcontext():
+        _go_on(trainer, photographs, started or time.monotonic())
+    return trainer
+
+
+def _go_on(trainer: Trainer, photographs: Photographs | None, started: float) -> None:
+    """All that is left of a run, whose folder is this process's."""
+    config, main = trainer.config, trainer.process == 0
+    clock = Clock(trainer.run / CLOCK if main and config.minutes else None, started)
     teacher = teacher_of(config, trainer.pictures)  # the first weights', before anything is resumed
     seconds = trainer.resume()
     clock.resume(seconds or 0.0)  # its file may be ahead of a run that was killed before its first checkpoint
@@ -55,15 +68,13 @@ def train(config: Config, photographs: Photographs | None = None, started: float
     if seconds is not None and main:
         print(f"resumed at step {trainer.step}", flush=True)
     if main:
-        forget_rows(trainer.run / LOG, -1 if seconds is None else trainer.step)
+        with checkpoints.writing(trainer.run):
+            forget_rows(trainer.run / LOG, -1 if seconds is None else trainer.step)
     with clock.ticking():
         if photographs is None:
-            if not config.data:
-                raise ValueError("say what to train on: --data FOLDER or PACK")
             photographs = load_photographs(config.data, config.scale)
         _check_same_photographs(trainer, photographs)
         Loop(trainer, photographs, teacher, Schedule(config, clock)).go()
-    return trainer
 
 
 def _check_same_photographs(trainer: Trainer, photographs: Photographs) -> None:
@@ -113,7 +124,8 @@ class Loop:
             self._shape_generator()
         if teacher:
             kept = trainer.run / TEACHER_ANSWERS if config.pool else None
-            self.patches = TaughtPatches(self.untaught, teacher, config.teacher_share, config.pool, kept)
+            with checkpoints.writing(trainer.run):
+                self.patches = TaughtPatches(self.untaught, teacher, config.teacher_share, config.pool, kept)
 
     def _other_patches(self, batch: int) -> Patches:
         """Patches of the same photographs as no step of the run sees, the same for all processes."""
@@ -181,7 +193,9 @@ class Loop:
         row = {"step": trainer.step, "seconds": round(seconds), "waited": round(self.patches.waited, 1)}
         row |= trainer.tally.means()
         if self.main:
-            append_row(trainer.run / LOG, row | trainer.validate(self.held_out))
+            row |= trainer.validate(self.held_out)
+            with checkpoints.writing(trainer.run):
+                log_row(trainer.run / LOG, row)
 
     def _rehearse_end(self) -> None:
         """Do once what ends a run in minutes, so that the time for it can be kept; says where the run begins, too."""
@@ -215,11 +229,13 @@ def judge_run(run: str | Path, table: Path, data: str | None = None, count: int 
         count: held-out patches to look at, up to 24.
 
     Raises:
-        FileNotFoundError: no run, no checkpoint in it yet, or no photographs.
+        FileNotFoundError: no run, no checkpoint in it yet, no photographs, or no folder for the table.
+        ValueError: the run's record is damaged.
     """
     run = Path(run)
-    record = checkpoints.read_record(run, needed=True)
-    config = Config.from_record(record)
+    check_writable(table)
+    record = checkpoints.read_record(run, needed=("history", *(("data",) if data is None else ())))
+    config = Config.from_record(record, run / checkpoints.RECORD)
     config.run, config.initial, config.vgg_weight, config.teacher, config.pool = str(run), str(run), 0.0, (), None
     config.features = config.device = config.compile = None  # another machine may lack them
     trainer = Trainer(config)
@@ -227,5 +243,5 @@ def judge_run(run: str | Path, table: Path, data: str | None = None, count: int 
     sampled = not trainer.pictures.without_latents
     draws = {"": 0.0} | ({"_prior": sr.PRIOR_SD, "_deploy": 1.0} if sampled else {})
     row = {"run": run.name, "scale": config.scale, "latents": config.latents if sampled else "none"}
-    row |= {"steps": record["history"][-1]["steps"]}
+    row |= {"steps": record["history"][-1].get("steps", "")}
     append_row(table, row | trainer.judge(held_out, draws, consistency=False))

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from csvfiles import check_writable
 
 import srvae_core as sr
 
@@ -46,10 +47,11 @@ def write_pack(
         photographs, share (of the area, 0 to 1) and megabytes.
 
     Raises:
-        FileNotFoundError: no such folder.
+        FileNotFoundError: no such folder of photographs, or none for the pack.
         ValueError: the size does not hold even a patch of each, or an unusable folder.
     """
     path = Path(path)
+    check_writable(path)
     packer = Packer(Folder(Path(folder)), encoder(quality, lossless))
     share, entries = packer.largest_fit(megabytes * 1e6)
     index = io.StringIO()

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import release
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
-from safetensors.torch import load_file
 from torch import Tensor
 
 from .config import LAMBDA
+from .files import read_tensors
+
+DISTILLED = {"conv0": 1, "conv11": 3, "conv12": 3, "conv21": 3, "conv22": 3, "conv31": 3}  # layers and their kernels
+
+Layers = Mapping[str, Sequence[Tensor]]  # weights and biases by name
+
+
+def pair_of(tensors: Mapping[str, Tensor], name: str) -> list[Tensor]:
+    """A layer's weights and biases, as far as they are there."""
+    return [tensors[key] for key in (f"{name}.weight", f"{name}.bias") if key in tensors]
+
+
+def check_chain(layers: Layers, kernels: Mapping[str, int], file: str | Path) -> None:
+    """Make sure that layers are convolutions of which each reads what the one before gives, from three colours on.
+
+    Raises:
+        ValueError: they are not; it names the first that does not fit, and the file.
+    """
+    channels = 3
+    for name, edge in kernels.items():
+        shapes = [tuple(t.shape) for t in layers.get(name, ()) if t.is_floating_point()]
+        count = shapes[0][0] if shapes and shapes[0] else 0
+        if not count or shapes != [(count, channels, edge, edge), (count,)]:
+            found = " with ".join(map(str, shapes)) or "missing"
+            raise ValueError(f"{file}: {name} must be (N, {channels}, {edge}, {edge}) with (N,) biases, and is {found}")
+        channels = count
 
 
 class Distances:
@@ -21,13 +45,17 @@ class Distances:
     Root-mean-square differences per place, averaged over places: of pixels, of 8x8 windows and, where a file
     is given, of the features relu1_1, relu2_1 and relu3_1 of a distilled VGG-19 with its poolings
     changed to average, the release's "modified VGG".
+
+    Raises:
+        ValueError: the file holds no such features.
     """
 
     def __init__(self, features: str | Path | None = None, device: str | torch.device = "cpu") -> None:
         self.weights: dict[str, Tensor] = {}
         if features:
-            with safe_open(features, "pt") as f:
-                self.weights = {k: f.get_tensor(k).to(device) for k in f.keys()}  # noqa: SIM118
+            tensors = read_tensors(Path(features))
+            check_chain({name: pair_of(tensors, name) for name in DISTILLED}, DISTILLED, features)
+            self.weights = {name: t.to(device) for name, t in tensors.items()}
 
     def describe(self, x: Tensor) -> list[Tensor]:
         """(B, 3, H, W) -> descriptions, each (B, numbers, places)."""
@@ -112,6 +140,7 @@ class VGG:
             raise ValueError(
                 f"{file} holds no VGG-19: conv1_1, conv1_2, ... and, with Caffe's names, colour are needed"
             )
+        check_chain(layers, {"colour": 1} | dict.fromkeys(self.names, 3), file)
         self.unit = 1 / 256 if file.suffix == ".caffemodel" else None
         self.description = f"{file.name}, {self.names[-1]}"
         self.layers = {n: [t.float().to(device) for t in layers[n]] for n in ("colour", *self.names)}
@@ -121,23 +150,20 @@ class VGG:
         """Weights and biases by Caffe's names; colour turns RGB in [0, 1] into what the first layer was trained on."""
         if file.suffix == ".caffemodel":
             bgr = torch.eye(3).flip(0)[:, :, None, None] * 255
-            caffe = {k: [t[0], t[1].flatten()] for k, t in release.read_caffemodel(file).items() if k in names}
+            blobs = {k: t for k, t in release.read_caffemodel(file).items() if k in names}
+            caffe = {k: [*t[:1], *(bias.flatten() for bias in t[1:])] for k, t in blobs.items()}
             return caffe | {"colour": [bgr, torch.tensor([-103.939, -116.779, -123.68])]}
         if file.suffix != ".safetensors":
             raise ValueError(
                 f"{file}: VGG-19 is read from .caffemodel or .safetensors files; nothing is unpickled, so save the "
                 "tensors of a .pth file with safetensors.torch.save_file first"
             )
-        tensors = load_file(file)
-
-        def pair(name: str) -> list[Tensor]:
-            return [tensors[f"{name}.weight"], tensors[f"{name}.bias"]]
-
+        tensors = read_tensors(file)
         if "features.0.weight" not in tensors:
-            return {n: pair(n) for n in ("colour", *names) if f"{n}.weight" in tensors and f"{n}.bias" in tensors}
+            return {n: pair_of(tensors, n) for n in ("colour", *names) if f"{n}.weight" in tensors}
         numbers = [i for i in range(36) if f"features.{i}.weight" in tensors]  # between ReLUs and poolings
         mean, sd = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-        layers = {n: pair(f"features.{i}") for n, i in zip(names, numbers, strict=False)}
+        layers = {n: pair_of(tensors, f"features.{i}") for n, i in zip(names, numbers, strict=False)}
         return layers | {"colour": [torch.diag(1 / sd)[:, :, None, None], -mean / sd]}
 
     def features(self, x: Tensor) -> Tensor:

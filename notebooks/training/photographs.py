@@ -7,12 +7,14 @@ import hashlib
 import io
 import os
 import zipfile
+import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -25,6 +27,11 @@ HELD_OUT = 40  # every 40th photograph is kept for validation
 UNUSABLE = 0.1  # more than this share of unusable files is no oversight any more
 INDEX = "index.csv"
 SIDE = 8  # sides are cut to multiples of it, so that both scales have whole LR images
+
+
+LARGEST_RATIO = 4  # of what a pack holds to its size: photographs are compressed already
+# What `zipfile` raises for files that are none, cut short, encrypted, or compressed in a way that it does not know.
+UNREADABLE_PACK = (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, EOFError, RuntimeError, csv.Error)
 
 
 @dataclass
@@ -66,6 +73,19 @@ class Photographs:
         return hashlib.sha256(sizes.encode()).hexdigest()[:16]
 
 
+def check_source(source: str | Path | None) -> None:
+    """Find out before anything else whether there is something to train on.
+
+    Raises:
+        ValueError: nothing is named.
+        FileNotFoundError: no such folder or file.
+    """
+    if not source:
+        raise ValueError("say what to train on: --data FOLDER or PACK")
+    if not Path(source).exists():
+        raise FileNotFoundError(f"{source} is neither a folder of photographs nor a pack: nothing is there")
+
+
 def load_photographs(source: str | Path, scale: int, threads: int | None = None) -> Photographs:
     """Every photograph of a folder, with its subfolders, or of a pack, each with its LR image.
 
@@ -78,10 +98,12 @@ def load_photographs(source: str | Path, scale: int, threads: int | None = None)
 
     Raises:
         FileNotFoundError: no such folder or file.
-        ValueError: no pack; less than two usable photographs; or more than a tenth of them unusable.
+        ValueError: nothing is named; no pack; a folder that cannot be read; less than two usable photographs; or more
+            than a tenth of them unusable.
     """
+    check_source(source)
     source = Path(source)
-    reader = Pack(source) if source.is_file() else Folder(source)
+    reader = Folder(source) if source.is_dir() else Pack(source)
     with workers(threads) as pool:
         jobs = [pool.submit(_read_pair, reader, name, scale) for name in reader.names]
         results = [job.result() for job in tqdm(jobs, "photographs", disable=None, leave=False)]
@@ -102,17 +124,22 @@ def load_photographs(source: str | Path, scale: int, threads: int | None = None)
 
 
 class Folder:
-    """The photographs below a folder, linked folders included; hidden files and folders are passed over."""
+    """The photographs below a folder, linked folders included; hidden files and folders are passed over.
+
+    Raises:
+        FileNotFoundError: no such folder.
+        ValueError: a folder in it cannot be read.
+    """
 
     def __init__(self, path: Path) -> None:
         if not path.is_dir():
-            raise FileNotFoundError(f"{path} is neither a folder of photographs nor a pack")
+            raise FileNotFoundError(f"{path} is no folder of photographs")
         self.path = path
         self.names = sorted(self._search())
 
     def _search(self) -> Iterator[str]:
         seen = set()  # links may go round in a circle
-        for folder, folders, files in os.walk(self.path, followlinks=True):
+        for folder, folders, files in os.walk(self.path, followlinks=True, onerror=_refuse_folder):
             real = os.path.realpath(folder)
             if real in seen:
                 folders.clear()
@@ -125,6 +152,8 @@ class Folder:
                     yield os.path.relpath(os.path.join(folder, name), self.path)
 
     def read(self, name: str) -> bytes:
+        if not (self.path / name).is_file():  # a link that leads nowhere, or a pipe, from which reading never ends
+            raise ValueError(f"{name} is no file")
         return (self.path / name).read_bytes()
 
     def rows(self) -> dict[str, dict[str, str]]:
@@ -136,18 +165,23 @@ class Folder:
 
 
 class Pack:
-    """The photographs in a file that :func:`write_pack` wrote."""
+    """The photographs in a file that :func:`write_pack` wrote.
+
+    Raises:
+        ValueError: it is none, or damaged.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
             with zipfile.ZipFile(path) as pack:  # all at once: a pack is small, and threads must not share a reader
+                if sum(entry.file_size for entry in pack.infolist()) > LARGEST_RATIO * path.stat().st_size:
+                    raise ValueError("it would unpack to far more than photographs do")
                 self.data = {name: pack.read(name) for name in pack.namelist()}
-            text = self.data[INDEX].decode()
-        except (zipfile.BadZipFile, KeyError) as error:
+            self.table = list(csv.DictReader(io.StringIO(self.data[INDEX].decode())))
+            self.names = [row["file"] for row in self.table]
+        except UNREADABLE_PACK as error:
             raise ValueError(f"{path} is no pack of photographs, or damaged: {error}") from error
-        self.table = list(csv.DictReader(io.StringIO(text)))
-        self.names = [row["file"] for row in self.table]
 
     def read(self, name: str) -> bytes:
         if name not in self.data:
@@ -156,6 +190,11 @@ class Pack:
 
     def sources(self) -> list[dict[str, str | int]]:
         return _count_sources(self.table)
+
+
+def _refuse_folder(error: OSError) -> NoReturn:
+    """A folder that cannot be listed: without its photographs the others would be held out."""
+    raise ValueError(f"{error.filename} cannot be read ({error.strerror})") from error
 
 
 def _count_sources(rows: Sequence[dict[str, str]]) -> list[dict[str, str | int]]:

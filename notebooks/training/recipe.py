@@ -18,14 +18,15 @@ from csvfiles import read_csv, write_csv
 
 import srvae_core as sr
 
-from .checkpoints import CHECKPOINT, CLOCK, LOG, is_finished, read_record
+from .checkpoints import CHECKPOINT, CLOCK, LOG, RECORD, is_finished, read_record
 from .config import Config
 from .export import MANIFEST, export, model_name, split
+from .files import check_folder, claimed, read_log, read_seconds
 from .loop import train
 from .objective import Pictures
 from .patches import VALIDATED, Batch, held_out_patches
 from .perceptual import VGG, Distances
-from .photographs import Photographs, load_photographs
+from .photographs import Photographs, check_source, load_photographs
 from .schedule import Clock
 from .teachers import CONTEXT, Networks
 from .trainer import NotFiniteError
@@ -60,13 +61,14 @@ class Recipe:
     rehearse: bool = False
 
     def check(self) -> None:
-        """Raises ValueError for settings that cannot be meant."""
+        """Raises ValueError for settings that cannot be meant, FileNotFoundError for files that are not there."""
         if not self.data:
             raise ValueError("say what to train on: --data FOLDER or PACK")
         if self.minutes is None or not self.minutes > 0:
             raise ValueError(f"minutes must be more than 0, not {self.minutes}")
         if not 0 <= self.original < 1:
             raise ValueError(f"original is a share of the time, from 0 to less than 1, not {self.original}")
+        check_source(self.data)
         for stage in stages_of(self):  # a wrong path must show now, not hours later
             start = None if stage.from_nothing else self.initial or str(self.folder)
             config_for(self, stage, start, self.minutes).check()
@@ -161,22 +163,23 @@ def run_recipe(recipe: Recipe, started: float | None = None) -> Path:
         The table: a row per model and way of answering, and the teacher's and the bicubic image's for comparison.
 
     Raises:
-        ValueError, FileNotFoundError: as :func:`loop.train`; or the work folder holds a recipe of other settings.
+        ValueError, OSError: as :func:`loop.train`; or the work folder holds a recipe of other settings.
     """
     recipe.check()
-    recipe.folder.mkdir(parents=True, exist_ok=True)
-    clock = Clock(recipe.folder / CLOCK, started or time.monotonic())
-    clock.resume(0.0)
-    if clock.before:
-        print(f"goes on with the recipe in {recipe.folder}, of which {clock.before:.0f} s are done", flush=True)
-    with clock.ticking():
-        photographs = load_photographs(recipe.data, recipe.scale)
-        print(f"{len(photographs)} photographs ready after {time.monotonic() - clock.started:.1f} s", flush=True)
-        train_stages(recipe, photographs, clock)
-        deliver(recipe)
-        if not (recipe.weights / recipe.name("D").file).is_file():
-            raise ValueError(f"{recipe.minutes:g} minutes are too few: no stage of D has been trained")
-        return evaluate(recipe, photographs, clock)
+    with claimed(recipe.folder), claimed(recipe.weights):
+        check_folder(Path(recipe.out))
+        clock = Clock(recipe.folder / CLOCK, started or time.monotonic())
+        clock.resume(0.0)
+        if clock.before:
+            print(f"goes on with the recipe in {recipe.folder}, of which {clock.before:.0f} s are done", flush=True)
+        with clock.ticking():
+            photographs = load_photographs(recipe.data, recipe.scale)
+            print(f"{len(photographs)} photographs ready after {time.monotonic() - clock.started:.1f} s", flush=True)
+            train_stages(recipe, photographs, clock)
+            deliver(recipe)
+            if not (recipe.weights / recipe.name("D").file).is_file():
+                raise ValueError(f"{recipe.minutes:g} minutes are too few: no stage of D has been trained")
+            return evaluate(recipe, photographs, clock)
 
 
 def train_stages(recipe: Recipe, photographs: Photographs, clock: Clock) -> None:
@@ -187,7 +190,7 @@ def train_stages(recipe: Recipe, photographs: Photographs, clock: Clock) -> None
         start = None if stage.from_nothing else initial
         if is_finished(run):
             config = config_for(recipe, stage, start, 1.0)
-            config.check_goes_on(Config.from_record(read_record(run, needed=True)))
+            config.check_goes_on(Config.from_record(read_record(run, needed=()), run / RECORD))
             initial = initial if stage.from_nothing else str(run)
             continue
         minutes = minutes_for(recipe, stages[number:], run, clock, delivering)
@@ -214,7 +217,7 @@ def minutes_for(recipe: Recipe, left: list[Stage], run: Path, clock: Clock, deli
     end, and evaluating the two models takes about as long again for each.
     """
     total = 60 * recipe.minutes
-    had = float((run / CLOCK).read_text()) if (run / CLOCK).is_file() else 0.0
+    had = read_seconds(run / CLOCK)
     kept_back = max(LEAST_KEPT_BACK, KEPT_BACK * total, delivering * (len(left) + 3))
     remaining = total - clock.seconds - kept_back
     if remaining > 0:
@@ -307,7 +310,7 @@ def teacher_row(recipe: Recipe, photographs: Photographs, count: int, device: to
 def original_row(recipe: Recipe) -> dict[str, object]:
     """The last validation of the run by the paper's own objective: does it give samples that differ?"""
     run = recipe.folder / "original"
-    last, history = read_csv(run / LOG)[-1], read_record(run)["history"][-1]
+    last, history = read_log(run / LOG)[-1], read_record(run)["history"][-1]
     kept = {k.removesuffix("_sample"): last.get(k, "") for k in ("spread_sample", "diversity_sample", "kl", "active")}
     row = {"model": "original objective", "z": "prior", "psnr": last["psnr_sample"]} | kept
     return row | {"patches": history["steps"] * history["batch"]}

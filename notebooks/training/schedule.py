@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from .config import Config
-from .files import write_text
+from .files import read_seconds, reason, write_text
 
 TICK = 1.0  # seconds between two writings of the clock
 
@@ -31,9 +31,12 @@ class Clock:
     before: float = 0.0  # seconds of earlier starts
 
     def resume(self, seconds: float) -> None:
-        """Go on from what the file says, or from a checkpoint's seconds if those are more."""
-        kept = float(self.file.read_text()) if self.file and self.file.is_file() else 0.0
-        self.before = max(kept, seconds)
+        """Go on from what the file says, or from a checkpoint's seconds if those are more.
+
+        Raises:
+            ValueError: the file holds no number of seconds.
+        """
+        self.before = max(read_seconds(self.file) if self.file else 0.0, seconds)
 
     @property
     def seconds(self) -> float:
@@ -41,7 +44,12 @@ class Clock:
 
     @contextmanager
     def ticking(self) -> Iterator[None]:
-        """Keep the time about once a second, whatever else goes on."""
+        """Keep the time about once a second, whatever else goes on.
+
+        Raises:
+            OSError: the file cannot be written at the start or at the end. In between the file keeps an earlier time:
+                a disk that is full for a while is no reason to stop.
+        """
         if self.file is None:
             yield
             return
@@ -49,21 +57,31 @@ class Clock:
 
         def tick() -> None:
             while not done.wait(TICK):
-                self._write()
+                with suppress(OSError):
+                    self._write()
+
+        def end() -> None:
+            done.set()
+            thread.join()
 
         self._write()
         thread = threading.Thread(target=tick, daemon=True)
         thread.start()
         try:
             yield
-        finally:
-            done.set()
-            thread.join()
-            self._write()
+        except BaseException:
+            end()
+            with suppress(OSError):  # the error under way says more
+                self._write()
+            raise
+        end()
+        self._write()
 
     def _write(self) -> None:
-        if self.file:
+        try:
             write_text(self.file, f"{self.seconds:.1f}\n")
+        except OSError as error:
+            raise OSError(f"the time cannot be kept in {self.file} ({reason(error)}): make room for it") from error
 
 
 class Schedule:

@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 from tqdm import tqdm
 
@@ -25,6 +24,7 @@ import srvae_core as sr
 
 from .compiling import Mode, quickened
 from .config import Config
+from .files import opened_tensors, read_tensors
 from .objective import Pictures
 from .patches import Batch, Patches
 
@@ -48,18 +48,28 @@ class VapSR:
     CHANNELS, WIDE = 48, 64  # between and inside the blocks
 
     def __init__(self, file: str | Path, device: torch.device | str = "cpu") -> None:
-        self.weights = {name: t.to(device) for name, t in load_file(file).items()}
-        numbers = [int(name.split(".")[1]) for name in self.weights if name.startswith("body.")]
-        self.blocks = max(numbers, default=-1) + 1
+        self.weights = {name: t.to(device) for name, t in read_tensors(Path(file)).items()}
+        self.blocks = len({name.split(".")[1] for name in self.weights if name.startswith("body.")})
         self.scale = 4 if "upsampler.3.weight" in self.weights else 2
-        kernels = {"conv_first": (self.CHANNELS, 3, 3, 3), "conv_body": (self.CHANNELS, self.CHANNELS, 3, 3)}
-        kernels |= {f"body.{n}.proj_1": (self.WIDE, self.CHANNELS, 1, 1) for n in range(self.blocks)}
-        kernels |= {"upsampler.3": (12, 16, 3, 3)} if self.scale == 4 else {"upsampler.2": (12, 56, 3, 3)}
-        for name, shape in kernels.items():
-            weight = self.weights.get(f"{name}.weight")
-            if weight is None or weight.shape != shape:
-                size = "nothing" if weight is None else tuple(weight.shape)
-                raise ValueError(f"{file} holds no VapSR network: {name}.weight must be {shape}, not {size}")
+        for layer, shape in self._shapes().items():
+            for name, wanted in {f"{layer}.weight": shape, f"{layer}.bias": shape[:1]}.items():
+                t = self.weights.get(name)
+                if t is None or t.shape != wanted or not t.is_floating_point():
+                    found = "nothing" if t is None else tuple(t.shape)
+                    raise ValueError(f"{file} holds no VapSR network: {name} must be {wanted}, not {found}")
+
+    def _shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of all layers' weights."""
+        narrow, wide = self.CHANNELS, self.WIDE
+        shapes = {"conv_first": (narrow, 3, 3, 3), "conv_body": (narrow, narrow, 3, 3)}
+        for name in (f"body.{number}" for number in range(self.blocks)):
+            branch = f"{name}.atten_branch"
+            shapes |= {f"{name}.proj_1": (wide, narrow, 1, 1), f"{name}.proj_2": (narrow, wide, 1, 1)}
+            shapes |= {f"{branch}.pointwise": (wide, wide, 1, 1), f"{name}.pixel_norm": (narrow,)}
+            shapes |= {f"{branch}.{kind}": (wide, 1, 5, 5) for kind in ("depthwise", "depthwise_dilated")}
+        if self.scale == 4:
+            return shapes | {"upsampler.0": (64, narrow, 3, 3), "upsampler.3": (12, 16, 3, 3)}
+        return shapes | {"upsampler.0": (56, narrow, 3, 3), "upsampler.2": (12, 56, 3, 3)}
 
     def _conv(self, x: Tensor, name: str, padding: int = 0, dilation: int = 1, groups: int = 1) -> Tensor:
         weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
@@ -197,10 +207,11 @@ class TaughtPatches(Patches):
         """The teacher's answers to the pool, (pool, 3, 128, 128), from the file if it is there."""
         digest = hashlib.sha256(self.pool.tobytes() + self.photographs.digest.encode()).hexdigest()[:16]
         if file and file.is_file():
-            with safe_open(file, "pt") as f:
+            with opened_tensors(file) as f:
                 notes, answers = f.metadata() or {}, f.get_tensor("taught")
             # Version 0.1 did not note which patches they are of.
-            if len(answers) != len(self.pool) or notes.get("patches", digest) != digest:
+            shape = (len(self.pool), 3, sr.PATCH, sr.PATCH)
+            if answers.shape != shape or notes.get("patches", digest) != digest:
                 raise ValueError(f"{file} holds answers to other patches: remove it to have the teacher asked anew")
             return answers
         pieces = [self.pool[at : at + POOL_BATCH] for at in range(0, len(self.pool), POOL_BATCH)]

@@ -24,6 +24,7 @@ from .patches import Batch
 from .perceptual import VGG, Distances
 from .validation import FACTORS, judge, noise_factor
 
+STEPS = "steps"  # in a checkpoint's tally, beside the names of terms
 CHECKED_EVERY = 20  # steps between two looks at a GPU's losses; a look waits until it has caught up
 
 
@@ -55,6 +56,15 @@ class Tally:
         means = {name: round(float(t) / self.steps, 2) for name, t in self.sums.items()}
         self.sums, self.steps = {}, 0
         return means
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The sums as a checkpoint keeps them, by name, and of how many steps they are."""
+        return self.sums | {STEPS: torch.tensor(self.steps)}
+
+    def resume(self, tensors: dict[str, Tensor]) -> None:
+        """Go on from :meth:`tensors`; empty where the checkpoint is older than that."""
+        self.steps = int(tensors.get(STEPS, 0))
+        self.sums = {name: t.to(self.first_bad.device, copy=True) for name, t in tensors.items() if name != STEPS}
 
     def trouble(self) -> str:
         """Which step's terms were no finite numbers first; empty where all were."""
@@ -108,7 +118,7 @@ class Trainer:
         if self.config.batch % self.processes:
             raise ValueError(f"{self.processes} processes cannot share batches of {self.config.batch}")
         chosen = self.config.device if self.processes == 1 else None
-        self.device = torch.device(chosen) if chosen else self.accelerator.device
+        self.device = checked_device(chosen) if chosen else self.accelerator.device
         if self.device.type == "cuda":
             torch.backends.cudnn.benchmark = True  # sizes never change: let cuDNN try which kernels are quickest
 
@@ -183,9 +193,7 @@ class Trainer:
             )
 
     def _stopped(self, what: str) -> str:
-        kept = checkpoints.read_progress(self.run)
-        rest = f"the checkpoint of step {kept['step']} in {self.run} is kept" if kept else "there is no checkpoint yet"
-        return f"{what}; {rest}. A smaller --lr, or --fp32, may help"
+        return f"{what}; {checkpoints.kept(self.run)}. A smaller --lr, or --fp32, may help"
 
     # -- checkpoints --
 
@@ -193,10 +201,16 @@ class Trainer:
         """Everything that the run's future depends on, by name."""
         tensors = {f"model.{name}": p for name, p in self.net.named_parameters()}
         tensors |= {f"ema.{name}": p for name, p in self.average.items()}
+        tensors |= {f"tally.{name}": t for name, t in self.tally.tensors().items()}
         return tensors | checkpoints.optimiser_tensors(self.optimisers, self.parameters)
 
     def save(self, seconds: float, facts: dict[str, object] | None = None) -> None:
-        """Write checkpoint and record; NotFiniteError in the place of a bad checkpoint."""
+        """Write checkpoint and record.
+
+        Raises:
+            NotFiniteError: it would be a bad checkpoint; the one before is kept.
+            OSError: it cannot be written, the disk may be full; the one before is kept.
+        """
         self.check_losses()
         self.check_weights()
         if self.process:
@@ -205,8 +219,9 @@ class Trainer:
         progress = {"step": self.step, "seconds": seconds, "noise_factor": self.noise_factor}
         progress["finished"] = self.finished
         # The record first: a checkpoint is of use only to who knows what it is one of.
-        checkpoints.write_record(self.run, record | (facts or {}))
-        checkpoints.save_checkpoint(self.run, self.tensors(), progress)
+        with checkpoints.writing(self.run):
+            checkpoints.write_record(self.run, record | (facts or {}))
+            checkpoints.save_checkpoint(self.run, self.tensors(), progress)
 
     @torch.no_grad()
     def resume(self) -> float | None:
@@ -216,18 +231,24 @@ class Trainer:
             The seconds that the run had taken by then; None where there is no checkpoint.
 
         Raises:
-            ValueError: the run was begun with other settings (see :meth:`Config.check_goes_on`).
+            ValueError: the run was begun with other settings (see :meth:`Config.check_goes_on`), or its checkpoint or
+                record is damaged.
+            FileNotFoundError: there is a checkpoint, but no record.
         """
         loaded = checkpoints.load_checkpoint(self.run)
         if loaded is None:
             return None
-        self.config.check_goes_on(Config.from_record(checkpoints.read_record(self.run, needed=True)))
+        record = checkpoints.read_record(self.run, needed=())
+        self.config.check_goes_on(Config.from_record(record, self.run / checkpoints.RECORD))
         tensors, progress = loaded
-        for name, p in self.net.named_parameters():
-            p.copy_(tensors[f"model.{name}"])
-        for name, p in self.average.items():
-            p.copy_(tensors[f"ema.{name}"])
-        checkpoints.load_optimisers(self.optimisers, self.parameters, tensors)
+        mine = {f"model.{name}": p for name, p in self.net.named_parameters()}
+        mine |= {f"ema.{name}": p for name, p in self.average.items()}
+        try:
+            checkpoints.copy_tensors(mine, tensors)
+            checkpoints.load_optimisers(self.optimisers, self.parameters, tensors)
+        except ValueError as error:
+            raise ValueError(f"{self.run / checkpoints.CHECKPOINT} is not of this run: {error}") from error
+        self.tally.resume({k.removeprefix("tally."): t for k, t in tensors.items() if k.startswith("tally.")})
         self.step = int(progress["step"])
         self.noise_factor = float(progress.get("noise_factor", 1))  # earlier checkpoints have none
         # Version 0.1 did not say: its last checkpoint is that of its last step.
@@ -290,6 +311,14 @@ class Trainer:
         if "ip4.weight" in self.average:
             self.average["ip4.weight"].mul_(factor)
         self.noise_factor *= factor
+
+
+def checked_device(name: str) -> torch.device:
+    """A device by its name; ValueError for one that this machine lacks."""
+    try:
+        return torch.zeros((), device=name).device
+    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for a device
+        raise ValueError(f"device must be cpu, or a cuda or mps device of this machine, not {name!r}") from error
 
 
 def starting_network(config: Config) -> tuple[sr.SRVAE, list[dict], bool]:

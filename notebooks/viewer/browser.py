@@ -34,6 +34,7 @@ FLAGS = [  # of Chromium: it runs as root here and there, without a screen, and 
 PICTURE = "img.srvae-picture"  # the view's, among all pictures of a page
 UNCHANGED = 0.7  # seconds without a new frame that count as rest: longer than from a key to the first that it brings
 START_SECONDS = 60  # that a server may take to start
+RUNS = 4  # times that the cells are asked to run, until they do
 
 
 class NoBrowserError(RuntimeError):
@@ -63,7 +64,8 @@ def write_notebook(path: Path, *cells: str) -> None:
         for i, text in enumerate(cells)
     ]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    path.write_text(json.dumps({"cells": rows, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}))
+    notebook = {"cells": rows, "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
+    path.write_text(json.dumps(notebook), encoding="utf-8")
 
 
 @contextmanager
@@ -89,7 +91,7 @@ def server(folder: Path, application: str = "jupyterlab") -> Iterator[str]:
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     path = [str(ROOT), str(ROOT / "notebooks"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path)}  # for the kernels
-    with TemporaryDirectory() as own, (Path(own) / "log").open("w+") as log:
+    with TemporaryDirectory() as own, (Path(own) / "log").open("w+", encoding="utf-8") as log:
         # a user's own settings and open notebooks stay out of it
         environment |= dict.fromkeys(
             ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_WORKSPACES_DIR", "JUPYTERLAB_SETTINGS_DIR"), own
@@ -149,9 +151,32 @@ def run_all(tab: Page) -> None:
     # a dialog asks for the kernel where Lab does not take the notebook's word for it
     tab.add_locator_handler(tab.locator(".jp-Dialog"), accept)
     tab.wait_for_timeout(1000)
-    tab.locator(".lm-MenuBar-item", has_text="Run").click()
-    tab.locator(".lm-Menu-item[data-command='notebook:run-all-cells'], [data-command='runmenu:run-all']").first.click()
+    for _ in range(RUNS):
+        tab.locator(".lm-MenuBar-item", has_text="Run").click()
+        tab.locator(
+            ".lm-Menu-item[data-command='notebook:run-all-cells'], [data-command='runmenu:run-all']"
+        ).first.click()
+        if comes(tab):
+            break
     tab.wait_for_selector(PICTURE)
+
+
+def comes(tab: Page) -> bool:
+    """Wait for the view's picture; False where the first cell neither is run nor waits for it, for ten seconds.
+
+    On a busy machine JupyterLab may forget that it was asked to run a cell, even after it said that the cell waits.
+    """
+    outcome = tab.wait_for_function(
+        """([selector, asked]) => {
+             if (document.querySelector(selector)) return "comes";
+             const idle = document.querySelector(".jp-CodeCell .jp-InputPrompt").textContent.includes("[ ]");
+             const now = performance.now();
+             if (!idle || window.srvaeAsked !== asked) [window.srvaeAsked, window.srvaeIdle] = [asked, now];
+             return now - window.srvaeIdle > 10_000 && "forgotten";
+           }""",
+        arg=[PICTURE, time.monotonic()],
+    )
+    return outcome.json_value() == "comes"
 
 
 def picture(tab: Page) -> tuple[str, bytes]:

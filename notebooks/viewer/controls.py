@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import html
 
-import directions
 import ipywidgets as widgets
 from ipywidgets import Layout
 
-from .scene import DIRECTION
+from .settings import DIRECTIONS, SETTINGS, SIDES, Numbers
 
 PAGES = ("sample", "directions", "look", "many", "file")
-SEEDS = 999  # the largest seed that a slider reaches
 GALLERY = 9  # samples to choose from
 
 LOOK = {"style": {"description_width": "7.5em"}, "layout": {"width": "auto"}}  # of all that has a description
@@ -41,17 +39,20 @@ if (!window.srvaeLabels) {
 """
 
 
-def real(
-    value: float, low: float, high: float, step: float, description: str, form: str = ".2f"
-) -> widgets.FloatSlider:
-    """A slider of real numbers; ``form`` is how its value is written."""
-    limits = {"min": low, "max": high, "step": step}
+def real(name: str, value: float, step: float, description: str, form: str = ".2f") -> widgets.FloatSlider:
+    """The slider of a setting that is a real number; ``form`` is how its value is written."""
+    limits = {"min": SETTINGS[name].low, "max": SETTINGS[name].high, "step": step}
     return widgets.FloatSlider(value, **limits, description=description, readout_format=form, **LOOK)
 
 
-def whole(value: int, low: int, high: int, description: str) -> widgets.IntSlider:
+def whole(numbers: Numbers, value: int, description: str) -> widgets.IntSlider:
     """A slider of whole numbers."""
-    return widgets.IntSlider(value, min=low, max=high, description=description, **LOOK)
+    return widgets.IntSlider(value, min=numbers.low, max=numbers.high, description=description, **LOOK)
+
+
+def as_html(text: str) -> str:
+    """Text for a line of the view. Names of files may hold what is no character, which no message can carry: "?"."""
+    return html.escape(text.encode(errors="replace").decode())
 
 
 def row(*children: widgets.Widget) -> widgets.HBox:
@@ -100,11 +101,10 @@ class Controls:
         self.pages.selected_index = 0  # ipywidgets opens none by itself
         self.metrics, self.spread, self.error = widgets.HTML(), widgets.HTML(), widgets.HTML()
         self._arrange([*choice, self.pages, self.metrics, self.spread, self.error])
-        # the order and the names are those of saved PNGs: a new control goes to the end
-        names = ("image", "model", "temperature", "seed", "to_seed", "walk")
-        names += ("left", "left_seed", "share", "zoom", "across", "down")
-        self.controls: dict[str, widgets.ValueWidget] = {name: getattr(self, name) for name in names}
-        self.controls |= {f"{DIRECTION}{i + 1}": slider for i, slider in enumerate(self.amounts)}
+        steps = dict(zip(DIRECTIONS, self.amounts, strict=True))
+        self.controls: dict[str, widgets.ValueWidget] = {
+            name: steps[name] if name in steps else getattr(self, name) for name in SETTINGS
+        }
 
     # Each of these makes some widgets and gives them from top to bottom.
 
@@ -114,36 +114,35 @@ class Controls:
         self.folder = widgets.Text(
             description="Folder", placeholder="a path, then Enter", continuous_update=False, **LOOK
         )
-        self.upload = widgets.FileUpload(accept="image/*", description="Upload a small image", layout={"width": "auto"})
+        self.upload = widgets.FileUpload(
+            accept="image/*", multiple=True, description="Upload small images", layout={"width": "auto"}
+        )
         self.reduce = widgets.Checkbox(False, description="it is an original: reduce it first", indent=False)
         return [self.image, self.model, self.folder, row(self.upload, self.reduce)]
 
     def _make_sample_page(self) -> list[widgets.Widget]:
-        self.temperature = real(0.0, 0, 2, 0.05, "Temperature")
-        self.seed = whole(0, 0, SEEDS, "Latent sample")
+        self.temperature = real("temperature", 0.0, 0.05, "Temperature")
+        self.seed = whole(SETTINGS["seed"], 0, "Latent sample")
         self.dice = widgets.Button(description="Throw the dice", tooltip="Another latent sample", icon="random")
-        self.to_seed = whole(1, 0, SEEDS, "Walk to")
-        self.walk = real(0.0, 0, 1, 0.02, "Way there", ".0%")
+        self.to_seed = whole(SETTINGS["to_seed"], 1, "Walk to")
+        self.walk = real("walk", 0.0, 0.02, "Way there", ".0%")
         return [self.temperature, self.seed, self.dice, self.to_seed, self.walk]
 
     def _make_directions_page(self) -> list[widgets.Widget]:
-        # Up to ten standard deviations of the prior: a single one moves the picture by a few grey levels at most.
-        self.amounts = [real(0.0, -10, 10, 0.1, f"Direction {i + 1}") for i in range(directions.COUNT)]
+        self.amounts = [real(name, 0.0, 0.1, name.capitalize()) for name in DIRECTIONS]
         self.reset = widgets.Button(description="Reset", tooltip="All directions back to zero")
         return [*self.amounts, self.reset]
 
     def _make_look_page(self) -> list[widgets.Widget]:
-        # the Settings of a scene take these words as they are, and saved PNGs hold them
-        sides = ["bicubic", "original", "z = 0", "another sample"]
-        self.left = widgets.Dropdown(options=sides, description="Left side", **LOOK)
-        self.left_seed = whole(1, 0, SEEDS, "Left sample")
-        self.zoom = whole(1, 1, 8, "Zoom")
-        self.across = real(0.5, 0, 1, 0.01, "Left to right", ".0%")
-        self.down = real(0.5, 0, 1, 0.01, "Top to bottom", ".0%")
+        self.left = widgets.Dropdown(options=SIDES, description="Left side", **LOOK)
+        self.left_seed = whole(SETTINGS["left_seed"], 1, "Left sample")
+        self.zoom = whole(SETTINGS["zoom"], 1, "Zoom")
+        self.across = real("across", 0.5, 0.01, "Left to right", ".0%")
+        self.down = real("down", 0.5, 0.01, "Top to bottom", ".0%")
         return [self.left, self.left_seed, self.zoom, self.across, self.down]
 
     def _make_many_page(self) -> list[widgets.Widget]:
-        self.count = whole(16, 2, 64, "Samples")
+        self.count = whole(Numbers(2, 64, whole=True), 16, "Samples")
         self.measure = widgets.Button(
             description="Measure", tooltip="Standard deviation of the samples, pixel by pixel"
         )
@@ -178,7 +177,8 @@ class Controls:
         """The picture with its border's slider, and the column beside it, or below where there is no room."""
         self.picture = widgets.Image(format="png", layout=Layout(width="100%"))
         self.picture.add_class("srvae-picture")  # tells it from other pictures of a page
-        self.share = widgets.FloatSlider(0.5, min=0, max=1, step=0.01, readout=False, tooltip="Border")
+        limits = {"min": SETTINGS["share"].low, "max": SETTINGS["share"].high, "step": 0.01}
+        self.share = widgets.FloatSlider(0.5, **limits, readout=False, tooltip="Border")
         self.share.layout = Layout(width="auto", margin="0", align_self="flex-end")
         picture = overlaid(self.picture, self.share)  # the slider runs along the lower edge of the picture
         picture.layout.width = "100%"
@@ -208,12 +208,12 @@ class Controls:
             slider.description = f"{i + 1}: ±{effects[i]:.2g} grey"
             slider.tooltip = f"Direction {i + 1}: one step moves the picture by {effects[i]:.2g} grey levels"
 
-    def show_error(self, error: Exception | None) -> None:
-        """Show an exception below the controls, or clear the last one's text."""
-        if error is None:
+    def show_error(self, error: Exception | str | None) -> None:
+        """Show an exception or a remark below the controls, or clear the last one's text."""
+        if not error:
             self.error.value = ""
             return
-        text = html.escape(str(error) or type(error).__name__)
+        text = as_html(str(error) or type(error).__name__)
         self.error.value = f'<p role="alert" style="color: var(--jp-error-color1, #c0392b)">{text}</p>'
 
     def show_running(self, running: bool) -> None:

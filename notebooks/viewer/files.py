@@ -6,24 +6,60 @@ import base64
 import hashlib
 import io
 import json
+import threading
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import PIL.Image
-from PIL.PngImagePlugin import PngInfo
+from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 import srvae_core as sr
 
 from .pictures import as_rgb8, cut_to_middle, encode
+from .settings import SETTINGS, Value, checked
 
 UPLOAD_LIMIT = 256  # LR samples a side; larger uploads are cut to their middle to keep sliding live
 ORIGINAL_LIMIT = 1024  # pixels a side of originals from a folder or uploaded, likewise
 KEYWORD = "srvae"  # of the PNG text chunk with the settings
+TEXT_LIMIT = 2**22  # characters of that text; the largest LR image that goes along takes a twelfth of them
+_LISTENING = threading.Lock()  # Python collects warnings for the whole process
 
 
 # -- Images to choose from ----------------------------------------------------------------------------------
+
+
+class Reading(NamedTuple):
+    """An image that was read, (H, W, 3) uint8, and what a person should know about how, in sentences."""
+
+    image: np.ndarray
+    remarks: tuple[str, ...] = ()
+
+
+def read_rgb8(source: Path | bytes, limit: int, *, pixel_limit: int = sr.PIXEL_LIMIT) -> Reading:
+    """An image file, or the bytes of one, cut to its middle.
+
+    Args:
+        source: the file.
+        limit: pixels a side of what is left of it, at most.
+        pixel_limit: the most pixels that are read.
+
+    Raises:
+        OSError: the file is not there, or cannot be opened.
+        ValueError: it holds no image that can be read.
+    """
+    with _LISTENING, warnings.catch_warnings(record=True) as heard:
+        warnings.simplefilter("always", UserWarning)
+        image = sr.read_image(source, pixel_limit=pixel_limit)
+    remarks = [str(warning.message) for warning in heard]
+    if image.shape[2] == 4:
+        remarks.append("the view leaves its transparency out")
+    if max(image.shape[:2]) > limit:
+        remarks.append(f"the view cuts it to the middle of its {image.shape[1]} x {image.shape[0]} pixels")
+    return Reading(cut_to_middle(as_rgb8(image), limit), tuple(remarks))
 
 
 @dataclass(frozen=True)
@@ -31,78 +67,106 @@ class Source:
     """Where an image comes from.
 
     Attributes:
-        image: (H, W, 3) uint8, or the path of a file that is read when the image is chosen.
+        image: the image itself, or the path of a file that is read when the image is chosen.
         is_original: it is to be reduced first and compared with; otherwise it is an LR image.
         given: it came with the notebook, which brings it again the next time.
     """
 
-    image: np.ndarray | Path
+    image: Reading | Path
     is_original: bool
     given: bool = False
 
-    def read(self) -> np.ndarray:
-        """The image, (H, W, 3) uint8.
+    def read(self) -> Reading:
+        """The image.
 
         Raises:
-            ValueError, OSError: the file holds no image, or is not there any more.
+            OSError: the file is not there any more, or cannot be opened.
+            ValueError: it holds no image that can be read.
         """
-        if isinstance(self.image, Path):
-            return cut_to_middle(as_rgb8(sr.read_image(self.image)), ORIGINAL_LIMIT)
-        return np.asarray(self.image)
+        return read_rgb8(self.image, ORIGINAL_LIMIT) if isinstance(self.image, Path) else self.image
 
 
 def photograph_sources(photographs: Mapping[str, np.ndarray]) -> dict[str, Source]:
-    """Originals that a notebook gives to the view, by name."""
-    return {name: Source(image, is_original=True, given=True) for name, image in photographs.items()}
+    """Originals that a notebook gives to the view, by name; converted once, into arrays that nobody else changes.
+
+    Args:
+        photographs: any image that :func:`srvae_core.check_image` takes; :func:`~viewer.pictures.as_rgb8` says what
+            becomes of grey, alpha, 16 bit and float.
+
+    Raises:
+        TypeError: no mapping, a name that is no string, or no image.
+        ValueError: an image that is empty, not finite, of another shape, or float and not in [0, 1].
+    """
+    if not isinstance(photographs, Mapping):
+        raise TypeError(f"photographs must be a dict of arrays by name, not {type(photographs).__name__}")
+    sources = {}
+    for name, image in photographs.items():
+        if not isinstance(name, str):
+            raise TypeError(f"the name of a photograph must be a string, not {name!r}")
+        what = f"photograph {name!r}"
+        if sr.check_image(image, what).dtype.kind == "f" and np.abs(image).max() > 2:  # a few levels outside are cut
+            raise ValueError(f"{what} is float and reaches {np.abs(image).max():g}: float images are read as [0, 1]")
+        sources[name] = Source(Reading(np.array(as_rgb8(image), order="C")), is_original=True, given=True)
+    return sources
 
 
 def folder_sources(path: str) -> dict[str, Source]:
-    """The images of a folder, as originals; their names begin with the folder's.
+    """The images of a folder, as originals; their names begin with the folder's. Hidden files are passed over.
 
     Raises:
-        FileNotFoundError: there is no such folder, or no image in it.
+        OSError: there is no such folder, no image in it, or it cannot be opened.
     """
-    folder = Path(path).expanduser()
+    folder = Path(path).expanduser().absolute()  # which has a name, unlike "."
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
     files = sorted(file for file in folder.iterdir() if file.suffix.lower() in sr.IMAGE_SUFFIXES)
+    files = [file for file in files if file.is_file() and not file.name.startswith(".")]
     if not files:
         raise FileNotFoundError(f"{folder} holds no images ({', '.join(sr.IMAGE_SUFFIXES)})")
-    return {f"{folder.name}/{file.name}": Source(file, is_original=True) for file in files}
+    # what is no character in a name, which no message to the browser can carry, becomes "?"
+    names = [f"{folder.name}/{file.name}".encode(errors="replace").decode() for file in files]
+    return {name: Source(file, is_original=True) for name, file in zip(names, files, strict=True)}
 
 
-def upload_source(content: bytes | memoryview, *, is_original: bool) -> Source:
+def upload_source(name: str, content: bytes | memoryview, *, is_original: bool) -> Source:
     """An image that was uploaded, cut to its middle where it is too large to slide live.
 
     Raises:
-        ValueError: the bytes are no image that can be read.
+        ValueError: the bytes are no image that can be read; the message begins with the name.
     """
-    image = as_rgb8(sr.read_image(bytes(content)))
-    return Source(cut_to_middle(image, ORIGINAL_LIMIT if is_original else UPLOAD_LIMIT), is_original)
+    try:
+        reading = read_rgb8(bytes(content), ORIGINAL_LIMIT if is_original else UPLOAD_LIMIT)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from error
+    return Source(reading, is_original)
 
 
 # -- PNG files with settings --------------------------------------------------------------------------------
 
 
-def with_text(png: bytes, text: str) -> bytes:
-    """A PNG file with a text chunk."""
+def png_with_text(picture: np.ndarray, text: str) -> bytes:
+    """A picture, (H, W, 3) uint8, as a PNG file with a text chunk before it."""
     chunk, target = PngInfo(), io.BytesIO()  # OpenCV writes no text chunks, Pillow does
     chunk.add_text(KEYWORD, text)
-    PIL.Image.open(io.BytesIO(png)).save(target, "png", pnginfo=chunk, compress_level=1)
+    PIL.Image.fromarray(picture).save(target, "png", pnginfo=chunk, compress_level=1)
     return target.getvalue()
 
 
-def text_of(png: bytes) -> str:
-    """What :func:`with_text` put there.
+def text_of(png: Path | bytes) -> str:
+    """What :func:`png_with_text` put there; the picture is not decoded, however large it claims to be.
 
     Raises:
-        ValueError: no PNG, or one without it.
+        OSError: the file cannot be opened.
+        ValueError: no PNG, a damaged one, or one without such a text.
     """
-    try:
-        with PIL.Image.open(io.BytesIO(png), formats=["png"]) as image:
-            return image.text[KEYWORD]
-    except (OSError, SyntaxError, KeyError) as error:
-        raise ValueError("this is no PNG that the view saved: it holds no settings") from error
+    with open(png, "rb") if isinstance(png, Path) else io.BytesIO(png) as file:
+        try:
+            text = PngImageFile(file).info[KEYWORD]
+        except Exception as error:  # Pillow has many ways to say that a file is damaged
+            raise ValueError("this is no PNG that the view saved: it holds no settings") from error
+    if len(text) > TEXT_LIMIT:
+        raise ValueError(f"this is no PNG that the view saved: its text has {len(text)} characters, over {TEXT_LIMIT}")
+    return text
 
 
 @dataclass(frozen=True)
@@ -118,21 +182,18 @@ class Saved:
     """
 
     name: str
-    settings: dict[str, object]
+    settings: dict[str, Value]
     lr_digest: str
     weights: str
     lr: np.ndarray | None
 
-    def check(self, lr: np.ndarray, weights: str) -> None:
-        """See that the present image and weights are those that made the file.
-
-        Raises:
-            ValueError: they are not, so that the same settings make another picture.
-        """
+    def difference(self, lr: np.ndarray, weights: str) -> str:
+        """Why the same settings make another picture of this image with these weights; "" where they make the same."""
         if digest(lr) != self.lr_digest:
-            raise ValueError(f"{self.name} was made from another image of this name: its picture will differ")
+            return f"{self.name} was made from another image of this name: its picture will differ"
         if weights != self.weights:
-            raise ValueError(f"{self.name} was made with other weights: its picture will differ")
+            return f"{self.name} was made with other weights: its picture will differ"
+        return ""
 
 
 def digest(lr: np.ndarray) -> str:
@@ -166,21 +227,49 @@ def save_png(
         keep_lr: put the LR image itself into the file, for a view that does not have it.
 
     Raises:
-        OSError: the file cannot be written.
+        OSError: the file cannot be written; what was there before is as it was.
     """
     about = {"settings": dict(settings), "lr": digest(lr), "weights": weights}
     if keep_lr:  # as PNG in base64, since the chunk holds text
         about["image"] = base64.b64encode(encode(lr, "png")).decode()
-    path.write_bytes(with_text(encode(picture, "png"), json.dumps(about)))
+    png = png_with_text(picture, json.dumps(about))
+    try:
+        with sr.written_whole(path) as part:
+            part.write_bytes(png)
+    except OSError as error:
+        raise OSError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def load_png(path: Path) -> Saved:
-    """Read what :func:`save_png` wrote beside the picture.
+    """Read what :func:`save_png` wrote beside the picture. All that it gives has been checked.
 
     Raises:
-        OSError: there is no such file.
-        ValueError: it holds no settings.
+        OSError: there is no such file, or it cannot be opened.
+        ValueError: it holds no settings, or what is said there is damaged; the message says how.
     """
-    about = json.loads(text_of(path.read_bytes()))
-    lr = sr.read_image(base64.b64decode(about["image"])) if "image" in about else None
-    return Saved(path.name, about["settings"], about["lr"], about["weights"], lr)
+    if path.exists() and not path.is_file():  # a device might have no end
+        raise ValueError(f"{path} is no file")
+    text = text_of(path)
+    try:
+        return _saved(path.name, json.loads(text))
+    except RecursionError as error:  # brackets in brackets without end
+        raise ValueError(f"the settings in {path.name} are damaged: they are nested too deeply") from error
+    except ValueError as error:
+        raise ValueError(f"the settings in {path.name} are damaged: {error}") from error
+
+
+def _saved(name: str, about: object) -> Saved:
+    """What a PNG says about itself, from its JSON; ValueError where it is not as :func:`save_png` writes it."""
+    if not isinstance(about, dict):
+        raise ValueError("they are no JSON object")
+    kinds = {"settings": dict, "lr": str, "weights": str} | ({"image": str} if "image" in about else {})
+    if wrong := [key for key, kind in kinds.items() if not isinstance(about.get(key), kind)]:
+        raise ValueError(f"{' and '.join(wrong)} must be there, a dict or a string")
+    settings = checked(about["settings"])
+    if missing := SETTINGS.keys() - settings.keys():
+        raise ValueError(f"they lack {', '.join(sorted(missing))}")
+    lr = None
+    if "image" in about:
+        picture = base64.b64decode(about["image"], validate=True)
+        lr = read_rgb8(picture, UPLOAD_LIMIT, pixel_limit=UPLOAD_LIMIT**2).image
+    return Saved(name, settings, about["lr"], about["weights"], lr)

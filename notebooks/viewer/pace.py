@@ -20,7 +20,8 @@ class Pace:
     anything newer is due. A *study* (many samples) goes on until it ends or is cancelled.
 
     Args:
-        show_error: called with an exception that an action or a step raised, or with None after one without.
+        show_error: called with an exception that an action or a step raised, or after an action without one with what
+            that returned: a remark, or None.
         show_running: called with whether a study goes on.
 
     Attributes:
@@ -28,7 +29,9 @@ class Pace:
             kernel than the cells, so that both can come at the same time.
     """
 
-    def __init__(self, show_error: Callable[[Exception | None], None], show_running: Callable[[bool], None]) -> None:
+    def __init__(
+        self, show_error: Callable[[Exception | str | None], None], show_running: Callable[[bool], None]
+    ) -> None:
         self.lock = threading.RLock()  # re-entrant: an action may set a control, whose handler then runs inside it
         self._show_error = show_error
         self._show_running = show_running
@@ -36,16 +39,15 @@ class Pace:
         self._due: Iterator[float] | None = None
         self._study: asyncio.Task[None] | None = None
 
-    def guarded(self, action: Callable[[], None]) -> Callable[[object], None]:
-        """A handler for a widget that shows what the action raises: JupyterLab would swallow it."""
+    def guarded(self, action: Callable[[], str | None]) -> Callable[[object], None]:
+        """A handler for a widget that shows what the action raises, which JupyterLab would swallow, or remarks."""
 
         def handler(_: object) -> None:
             with self.lock:
                 if self._held:
                     return
                 try:
-                    action()
-                    self._show_error(None)
+                    self._show_error(action())
                 except Exception as error:
                     self._show_error(error)
 

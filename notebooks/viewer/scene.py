@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Generator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Generator
+from dataclasses import replace
 from functools import cache
 from itertools import product
 
@@ -16,71 +16,17 @@ import numpy as np
 import srvae_core as sr
 
 from .pictures import heat, split
+from .settings import Settings
 
 STEP_EDGE = 256  # pixels a side of what one step of an exact answer decodes: about as long as a move may wait
 STEP_PAUSE = 0.01  # seconds between two such steps, in which a move can come
 KEPT = 3  # exact pictures at hand: the answer, the left side, and the whole answer that the scores are of
 SSIM_WINDOW = 11  # pixels: smaller images have no SSIM
-DIRECTION = "direction "  # how the settings of a direction are named, before its number: "direction 1"
 
 Steps = Generator[float, None, None]  # work in steps: yields the seconds after which to go on
 PictureInSteps = Generator[float, None, np.ndarray]  # likewise, with a picture at the end
 
 load_model = cache(sr.load_model)  # another image needs no second reading of 20 to 40 MB
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All that makes a picture, as plain values.
-
-    Attributes:
-        image: the image's name in the chooser.
-        model: a name for :func:`srvae_core.load_model`.
-        temperature: multiplies the prior's standard deviation; 0 is the deterministic answer.
-        seed: of the noise.
-        to_seed: of the noise at the end of the walk.
-        walk: 0 to 1, the way from seed to to_seed.
-        left: "bicubic", "original", "z = 0" or "another sample": what the answer is compared with.
-        left_seed: of that other sample.
-        share: 0 to 1, the part of the width that shows the left side.
-        zoom: 1 shows the whole image, 2 half its width and height, and so on.
-        across: 0 to 1, where the zoomed part lies between the left and the right edge.
-        down: 0 to 1, likewise between top and bottom.
-        amounts: steps along the directions, in standard deviations of the prior.
-    """
-
-    image: str
-    model: str
-    temperature: float
-    seed: int
-    to_seed: int
-    walk: float
-    left: str
-    left_seed: int
-    share: float
-    zoom: int
-    across: float
-    down: float
-    amounts: tuple[float, ...] = ()
-
-    @classmethod
-    def of(cls, values: Mapping[str, object]) -> Settings:
-        """From values by name, as ``View.settings`` gives them: "direction 1" and so on for the amounts."""
-        amounts = tuple(value for name, value in values.items() if name.startswith(DIRECTION))
-        return cls(**{n: v for n, v in values.items() if not n.startswith(DIRECTION)}, amounts=amounts)
-
-    @property
-    def latents(self) -> tuple[object, ...]:
-        """What z depends on; equal tuples give the same z."""
-        return self.temperature, self.seed, self.walk, self.to_seed if self.walk else None, self.amounts
-
-    def with_seed(self, seed: int) -> Settings:
-        """Another sample with these settings: its own seed, and no walk to a second one."""
-        return replace(self, seed=seed, walk=0.0)
-
-    def at_zero(self) -> Settings:
-        """The deterministic answer, z = 0."""
-        return replace(self, temperature=0.0, seed=0, walk=0.0, amounts=())
 
 
 class Scene:
@@ -111,7 +57,7 @@ class Scene:
         self.sampler = sr.Sampler(model, self.lr)
         self.bicubic = sr.enlarge(self.lr, self.scale)
         self.directions: directions.Directions | None = None
-        self._step_edge = step_edge // self.scale  # LR samples
+        self._step_edge = max(1, step_edge // self.scale)  # LR samples
         self._kept: OrderedDict[tuple[object, ...], np.ndarray] = OrderedDict()  # exact pictures, the latest last
         self._bicubic_scores = ""
 

@@ -8,10 +8,11 @@ import numpy as np
 
 import srvae_core as sr
 
-from .controls import Controls
+from .controls import Controls, as_html
 from .pace import Pace
 from .pictures import encode, magnify
-from .scene import Scene, Settings, Steps
+from .scene import Scene, Steps
+from .settings import Settings
 
 REST_DELAY = 0.4  # seconds without a move after which the answer is decoded exactly and sent without loss
 SCORES_DELAY = 0.1  # seconds after that until the scores are computed, unless something has moved
@@ -29,6 +30,7 @@ class Screen(Controls):
         scene: the present image under the present model; whoever makes a screen sets it.
         pace: runs all that happens here.
         deviation: (H, W), the standard deviation over samples in grey levels, once measured for the present settings.
+        remarks: sentences about how the image was read; they stand below the scores.
         milliseconds: of the last "jpeg" (a move) and "png" (rest), from a value to the frame's departure.
     """
 
@@ -38,6 +40,7 @@ class Screen(Controls):
         super().__init__(images, models)
         self.pace = Pace(self.show_error, self.show_running)
         self.deviation: np.ndarray | None = None
+        self.remarks: tuple[str, ...] = ()
         self.milliseconds: dict[str, float] = {}
         self._rest_delay = rest_delay
         self._frame = np.zeros((1, 1, 3), np.uint8)
@@ -48,7 +51,7 @@ class Screen(Controls):
     def frame(self) -> np.ndarray:
         """The picture on show at rest, (H, W, 3) uint8; where the view is zoomed, of the region only."""
         with self.pace.lock:
-            if self.pace.is_due:
+            if self.pace.is_due or self.picture.format == "jpeg":  # a draft stays where the exact answer failed
                 self.rest()
             return self._frame
 
@@ -169,4 +172,5 @@ class Screen(Controls):
         lines = yield from self.scene.describe(self.present)
         names = {"jpeg": "last move", "png": "answer at rest"}
         took = [f"{names[form]} in {self.milliseconds[form]:.0f} ms" for form in names if form in self.milliseconds]
-        self.metrics.value = f'<div role="status">{"<br>".join([*lines, ", ".join(took)])}</div>'
+        lines = [as_html(line) for line in (*lines, ", ".join(took), *self.remarks)]
+        self.metrics.value = f'<div role="status">{"<br>".join(lines)}</div>'

@@ -11,9 +11,10 @@ import cv2
 import metrics
 import numpy as np
 
-from .controls import GALLERY, SEEDS, Controls
+from .controls import GALLERY, Controls
 from .pictures import encode
-from .scene import STEP_PAUSE, Scene, Settings, Steps
+from .scene import STEP_PAUSE, Scene, Steps
+from .settings import SEEDS, Settings
 
 VISIBLE = 1.0  # grey levels: samples that differ by less on average do not answer to a person's eye
 THUMBNAIL = 256  # pixels: width of the pictures to choose from, at most

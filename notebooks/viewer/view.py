@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import html
+import os
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -15,87 +15,64 @@ from IPython.display import Javascript, display
 import srvae_core as sr
 
 from . import files, studies
-from .controls import GALLERY, LABELS, PAGES, SEEDS
-from .files import Source
-from .scene import STEP_EDGE, Scene, Steps, load_model
-from .screen import REST_DELAY, Screen
+from .controls import GALLERY, LABELS, as_html
+from .files import Reading, Source
+from .scene import STEP_EDGE, Steps
+from .screen import REST_DELAY
+from .settings import SEEDS, SIDES
+from .stage import Stage
 
 
-class View(Screen):
+class View(Stage):
     """An interactive enlargement with samples.
 
     Every control is an attribute (``temperature``, ``seed``, ``walk``, ``zoom``, ...; see
     :class:`~viewer.controls.Controls`) whose ``value`` can be set from code as well. ``view.frame`` is the picture on
     show and ``view.answer`` the model's own (see :class:`~viewer.screen.Screen`).
 
+    Whatever a control does, it does whole or not at all: after an error the controls, the picture and a file saved
+    then are as they were before.
+
     Args:
-        photographs: originals by name, (H, W, 3) uint8; each is downscaled, enlarged again and compared.
+        photographs: originals by name, (H, W, 3) uint8; each is downscaled, enlarged again and compared. Grey, RGBA,
+            uint16 and float in [0, 1] are converted once, as :func:`~viewer.pictures.as_rgb8` says.
         scale: 4 or 8; the shipped models of this scale come first in the chooser.
-        models: names for :func:`srvae_core.load_model` in the place of the shipped ones.
+        models: names for :func:`srvae_core.load_model` in the place of the shipped ones, of any scale.
         rest_delay: seconds without a move after which the exact answer is shown.
         step_edge: pixels a side of what is decoded at once at rest; a move waits for no more than that.
 
     Raises:
-        ValueError: no photograph, or no model of that scale.
+        TypeError: photographs or models are of another type; a photograph is no array.
+        ValueError: no photograph, one that cannot be shown, or no model of that scale.
+        FileNotFoundError: there is no such model as the first.
     """
 
     def __init__(
         self,
         photographs: Mapping[str, np.ndarray],
         scale: int,
-        models: list[str] | None = None,
+        models: Sequence[str | os.PathLike] | None = None,
         *,
         rest_delay: float = REST_DELAY,
         step_edge: int = STEP_EDGE,
     ) -> None:
-        if models is None:
-            models = models_for(scale)
-        if not photographs or not models:
+        sources = files.photograph_sources(photographs)
+        names = models_for(scale) if models is None else model_names(models)
+        if not sources or not names:
             raise ValueError(f"the view needs a photograph and a model of scale {scale}")
-        super().__init__(list(photographs), models, rest_delay)
-        self._sources = files.photograph_sources(photographs)
-        self._step_edge = step_edge
-        self._encoded = self.image.value, self.model.value  # what the scene is of
-        self._own_temperature = 0.0  # the present model's
+        super().__init__(sources, names, rest_delay, step_edge)
         self._gallery: list[dict[str, object]] = [{}] * GALLERY  # the settings of the thumbnails
         self._connect()
-        self._encode()
 
     def show(self) -> None:
         """Display the view in the cell's output."""
         display(self.widget, Javascript(LABELS))
 
-    def apply(self, settings: Mapping[str, object], *, anew: bool = False) -> None:
-        """Put in settings, all or some, and show their picture.
-
-        Args:
-            settings: from ``view.settings``.
-            anew: read the image again even if its name has not changed.
-
-        Raises:
-            ValueError: there are no such settings.
-        """
-        if unknown := settings.keys() - self.controls.keys():
-            raise ValueError(f"no such settings: {', '.join(sorted(unknown))}")
-        with self.pace.lock:
-            # the image and the model first: a new one resets the directions and may bring a temperature of its own
-            self._set({name: settings[name] for name in ("image", "model") if name in settings})
-            if anew or self._encoded != (self.image.value, self.model.value):
-                self._encode()
-            self._set({name: value for name, value in settings.items() if name not in ("image", "model")})
-            self.decode()
-
-    def _set(self, values: Mapping[str, object]) -> None:
-        """Change controls without running their handlers."""
-        with self.pace.hold():
-            for name, value in values.items():
-                self.controls[name].value = value
-
     def _connect(self) -> None:
         """Let every control do what it is for."""
         latents = (self.temperature, self.seed, self.to_seed, self.walk, *self.amounts)
-        changes: list[tuple[Callable[[], None], tuple[widgets.Widget, ...]]] = [
-            (self._encode, (self.image, self.model)),
+        changes: list[tuple[Callable[[], str | None], tuple[widgets.Widget, ...]]] = [
+            (self.encode, (self.image, self.model)),
             (self.decode, (*latents, self.zoom, self.across, self.down)),
             (self.compose, (self.left, self.left_seed, self.share, self.overlay)),
             (self._take_folder, (self.folder,)),
@@ -103,9 +80,9 @@ class View(Screen):
         ]
         for action, controls in changes:
             for control in controls:
-                control.observe(self.pace.guarded(action), "value")
-        self.pages.observe(self.pace.guarded(self._prepare_page), "selected_index")
-        clicks: list[tuple[widgets.Button, Callable[[], None]]] = [
+                control.observe(self.pace.guarded(partial(self.whole, action)), "value")
+        self.pages.observe(self.pace.guarded(self.prepare_page), "selected_index")
+        clicks: list[tuple[widgets.Button, Callable[[], str | None]]] = [
             (self.dice, self._throw_dice),
             (self.reset, self._reset),
             (self.measure, self._start_measuring),
@@ -116,51 +93,26 @@ class View(Screen):
             *((pick, partial(self._pick, i)) for i, pick in enumerate(self.picks)),
         ]
         for button, action in clicks:
-            button.on_click(self.pace.guarded(action))
+            button.on_click(self.pace.guarded(partial(self.whole, action)))
 
-    # Images and models.
+    # Images.
 
-    def _encode(self) -> None:
-        """Make the scene of another image or model, and show it."""
-        try:
-            # a file is read, and a model loaded, when it is chosen: either may fail
-            source, model = self._sources[self.image.value], load_model(self.model.value)
-            self.scene = Scene(source.read(), model, is_original=source.is_original, step_edge=self._step_edge)
-        except Exception:  # the picture stays, and so does the choice that it is of
-            self._set(dict(zip(("image", "model"), self._encoded, strict=True)))
-            raise
-        self._encoded = self.image.value, self.model.value
-        if self.temperature.value == self._own_temperature:  # not moved: what the new model answers at
-            self._set({"temperature": model.temperature})
-        self._own_temperature = model.temperature
-        self._zero_amounts()
-        self._prepare_page()
-        self.decode()
+    def _take_folder(self) -> str:
+        return self.take_in(files.folder_sources(self.folder.value)) if self.folder.value else ""
 
-    def _offer(self, sources: dict[str, Source]) -> None:
-        """Take further images into the chooser."""
-        self._sources |= sources
-        chosen = self.image.value
-        with self.pace.hold():
-            self.image.options = list(self._sources)  # chooses the first of them
-            self.image.value = chosen
-
-    def _add(self, sources: dict[str, Source]) -> None:
-        """The same, and show the first of them."""
-        name = next(iter(sources))
-        self._offer(sources)
-        self._set({"image": name})
-        if self.left.value == "original" and not sources[name].is_original:
-            self._set({"left": "bicubic"})
-        self._encode()
-
-    def _take_folder(self) -> None:
-        if self.folder.value:
-            self._add(files.folder_sources(self.folder.value))
-
-    def _take_upload(self) -> None:
+    def _take_upload(self) -> str:
+        """Of several files those that can be read are taken, and the others named."""
+        sources, refused = {}, []
         for file in self.upload.value:
-            self._add({file["name"]: files.upload_source(file["content"], is_original=self.reduce.value)})
+            try:
+                sources[file["name"]] = files.upload_source(
+                    file["name"], file["content"], is_original=self.reduce.value
+                )
+            except ValueError as error:
+                refused.append(str(error))
+        with self.pace.hold():
+            self.upload.value = ()  # so that the same file can come once more, say as an original
+        return self.take_in(sources, refused) if sources or refused else ""
 
     # Samples.
 
@@ -168,20 +120,8 @@ class View(Screen):
         seed = random.choice([s for s in range(SEEDS + 1) if s != self.seed.value])
         self.apply({"seed": seed, "temperature": self.temperature.value or 1.0, "walk": 0.0})
 
-    def _prepare_page(self) -> None:
-        """Directions take a second: they are computed when their page is opened."""
-        if PAGES[self.pages.selected_index or 0] == "directions":
-            self.find_directions()
-
-    def _zero_amounts(self) -> None:
-        with self.pace.hold():
-            for slider in self.amounts:
-                slider.value = 0.0
-        if self.scene.directions is None:
-            self.name_directions(None)
-
     def _reset(self) -> None:
-        self._zero_amounts()
+        self.zero_amounts()
         self.decode()
 
     def _start_measuring(self) -> None:
@@ -205,24 +145,37 @@ class View(Screen):
         """Write the whole answer with what made it; an LR image that did not come with the notebook goes along."""
         path = files.png_path(self.path.value)
         weights = sr.weights_version(self.model.value)
-        keep_lr = not self._sources[self.image.value].given
+        keep_lr = not self.sources[self.image.value].given
         files.save_png(path, self.sample(whole=True), self.settings, weights, self.lr, keep_lr=keep_lr)
-        self.spread.value = f"saved {html.escape(str(path.resolve()))}"
+        self.spread.value = f"saved {as_html(str(path.resolve()))}"
 
-    def _load(self) -> None:
-        """Bring back what a saved PNG shows."""
+    def _load(self) -> str:
+        """Bring back what a saved PNG shows; returns why it will differ, or ""."""
         saved = files.load_png(Path(self.path.value).expanduser())
         settings = dict(saved.settings)
         if saved.lr is not None:
-            self._offer({saved.name: Source(saved.lr, is_original=False)})
-            settings |= {"image": saved.name, "left": "bicubic"}
-        if settings["image"] not in self._sources:
+            self.offer({saved.name: Source(Reading(saved.lr), is_original=False)})
+            left = SIDES[0] if settings["left"] == "original" else settings["left"]  # there is none any more
+            settings |= {"image": saved.name, "left": left}
+        if settings["image"] not in self.sources:
             raise ValueError(f"{saved.name} is of {settings['image']!r}, which is not among the images here")
         self.apply(settings, anew=True)  # anew: an image of this name may have been on show
-        saved.check(self.lr, sr.weights_version(self.model.value))
+        return saved.difference(self.lr, sr.weights_version(self.model.value))
 
 
 def models_for(scale: int) -> list[str]:
     """The shipped models, those of a scale first; none where none of that scale is shipped."""
     own = sr.available_models(scale)
     return [*own, *(name for name in sr.available_models() if name not in own)] if own else []
+
+
+def model_names(models: Sequence[str | os.PathLike]) -> list[str]:
+    """Names of models, or paths of weights files, as strings.
+
+    Raises:
+        TypeError: something else, or a single name.
+    """
+    right = isinstance(models, Sequence) and not isinstance(models, str)
+    if not right or not all(isinstance(model, str | os.PathLike) for model in models):
+        raise TypeError(f"models must be a list of names or paths, such as ['4x-D'], not {models!r}")
+    return [os.fspath(model) for model in models]
