@@ -23,14 +23,15 @@ import json
 import logging
 import math
 import os
+import stat
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import cv2
 import numpy as np
@@ -437,10 +438,16 @@ def load_model(name: str | os.PathLike, *, scale: int | None = None, device: str
         tensors = shared | tensors
     with torch.device("meta"):  # no numbers are drawn that would be overwritten
         model = SRVAE(kind.pop("scale"), **kind)
-    model.temperature = notes.get("temperature", 0.0)
-    if type(model.temperature) not in (int, float) or not 0 <= model.temperature < math.inf:
-        raise ValueError(f"{path} asks for the temperature {model.temperature!r}, which is none")
+    model.temperature = own_temperature(notes, path)
     return ready(fill(model, _dense(tensors, model.state_dict(), path), path), device)
+
+
+def own_temperature(notes: dict[str, object], source: str | os.PathLike) -> float:
+    """At which temperature a model answers, by its weights file's notes; raises ValueError for what is none."""
+    temperature = notes.get("temperature", 0.0)
+    if type(temperature) not in (int, float) or not 0 <= temperature < math.inf:
+        raise ValueError(f"{source} asks for the temperature {temperature!r}, which is none")
+    return float(temperature)
 
 
 def ready(model: SRVAE, device: str | torch.device | None = None) -> SRVAE:
@@ -630,7 +637,7 @@ def read_image(
 
     Colours are sRGB, converted from the file's ICC profile where it has one; alpha is straight; what EXIF says of the
     orientation is done. Grey files have three equal channels. Of several frames or pages the first is read, and a
-    warning says so. Another says when a profile is damaged and the colours are taken as sRGB.
+    warning says so. Another says when a profile is damaged or not one for such a file: then colours are taken as sRGB.
 
     Args:
         source: a path or bytes.
@@ -639,12 +646,12 @@ def read_image(
     Raises:
         FileNotFoundError: no such file.
         ValueError: no image, damaged, larger than the limit, or one that would not be read right: CMYK without a
-            profile, Lab, and samples of other than 1, 2, 4, 8 or 16 bit, among them float.
+            profile, Lab, PNG of a wide gamut by cICP alone, and samples of other than 1, 2, 4, 8 or 16 bit.
     """
     given = isinstance(source, bytes | bytearray | memoryview)
     name = "the data given" if given else str(source)
-    if not given and Path(source).is_dir():
-        raise ValueError(f"{name} is a folder, not an image file")
+    if not given:
+        check_file(source)
     data = bytes(source) if given else Path(source).read_bytes()
     try:
         stored = (_stored_tiff if data[:2] in (b"II", b"MM") else _stored_picture)(data, pixel_limit)
@@ -663,13 +670,23 @@ def read_image(
     except Exception as error:  # of many kinds, too
         if stored.space == "CMYK":
             raise ValueError(f"{name} is CMYK, and its colour profile is damaged: {error}") from error
-        warnings.warn(f"{name} has a damaged colour profile, so it is taken as sRGB: {error}", stacklevel=2)
+        warnings.warn(f"{name} has a colour profile of no use, so it is taken as sRGB: {error}", stacklevel=2)
     if image.shape[2] < 3:
         image = image[..., [0, 0, 0, 1][: image.shape[2] + 2]]
     upright = (0, False)
     quarters, mirrored = EXIF_TURNS.get(stored.orientation, upright) if isinstance(stored.orientation, int) else upright
     image = np.rot90(image, quarters)
     return np.require(image[:, ::-1] if mirrored else image, requirements="CW")  # Pillow's own must not be written to
+
+
+def check_file(path: str | os.PathLike) -> None:
+    """See that a path leads to a file that can be read whole: a pipe would never end.
+
+    Raises:
+        FileNotFoundError: there is nothing. ValueError: it is something else.
+    """
+    if not stat.S_ISREG(os.stat(path).st_mode):
+        raise ValueError(f"{path} is a folder, a pipe or a device, not an image file")
 
 
 def _check_size(width: int, height: int, pixel_limit: int) -> None:
@@ -694,16 +711,25 @@ def _nothing(record: logging.LogRecord) -> bool:
     return False
 
 
-def _stored_picture(data: bytes, pixel_limit: int, format: str | None = None) -> _Stored:
-    """What is no TIFF file, by Pillow; 16-bit PNG, of which Pillow reads the upper half, by libpng."""
-    with _OPENING:  # Pillow's own limit holds for the whole process and cannot be raised for one file
+def open_picture(source: BinaryIO | Path, formats: Sequence[str]) -> PIL.Image.Image:
+    """A picture that Pillow has opened, its pixels not read, however many they are: `read_image` has its own limit."""
+    with _OPENING:  # Pillow's holds for the whole process and cannot be raised for one file
         limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
         try:
-            picture = PIL.Image.open(io.BytesIO(data), formats=[format] if format else PICTURE_FORMATS)
+            return PIL.Image.open(source, formats=formats)
         finally:
             PIL.Image.MAX_IMAGE_PIXELS = limit
+
+
+def _stored_picture(data: bytes, pixel_limit: int, format: str | None = None) -> _Stored:
+    """What is no TIFF file, by Pillow; 16-bit PNG, of which Pillow reads the upper half, by libpng."""
+    picture = open_picture(io.BytesIO(data), [format] if format else PICTURE_FORMATS)
     _check_size(*picture.size, pixel_limit)
     space, profile, orientation = "RGB", picture.info.get("icc_profile"), 1
+    if picture.format == "PNG" and (at := data.find(b"cICP", 0, data.find(b"IDAT"))) > 0:
+        primaries, transfer = data[at + 4 : at + 6]  # of ITU-T H.273: 1 and 1 or 13 are sRGB's
+        if transfer not in (1, 13) or (primaries != 1 and not profile):
+            raise _RefusedError(f"has colours of another kind (cICP {primaries}, {transfer}): convert it to sRGB first")
     if picture.mode == "CMYK" and profile:
         space = "CMYK"
     elif picture.mode in ("CMYK", "LAB"):
@@ -715,7 +741,8 @@ def _stored_picture(data: bytes, pixel_limit: int, format: str | None = None) ->
         import imagecodecs  # only here and for TIFF: machines that train need not have it
 
         with _silent("imagecodecs"):
-            samples = imagecodecs.png_decode(data)
+            samples = np.atleast_3d(imagecodecs.png_decode(data))
+        space = "L" if samples.shape[2] < 3 else "RGB"  # Pillow does not tell grey with alpha from RGB here
     else:
         samples = np.asarray(picture.convert(space + "A" * picture.has_transparency_data))
     with suppress(Exception):  # a damaged block makes no picture unreadable
@@ -753,13 +780,21 @@ def _tiff_samples(page: tifffile.TiffPage, colours: int) -> np.ndarray:
     values, peak = image[..., :colours], peak_of(image.dtype)
     if page.photometric.name == "MINISWHITE":
         values = peak - values
-    kind = page.extrasamples[0].name if page.extrasamples else "UNASSALPHA"
-    if image.shape[2] == colours or kind == "UNSPECIFIED":  # that is a mask, or something else
+    at = alpha_of(page)
+    if at is None:
         return values
-    alpha = image[..., colours : colours + 1]
-    if kind == "ASSOCALPHA":  # colours are multiplied by it
+    alpha = image[..., colours + at : colours + at + 1]
+    if page.extrasamples and page.extrasamples[at].name == "ASSOCALPHA":  # colours are multiplied by it
         values = np.rint(np.minimum(values * (peak / np.maximum(alpha, 1)), peak)).astype(image.dtype)
     return np.concatenate([values, alpha], 2)
+
+
+def alpha_of(page: tifffile.TiffPage) -> int | None:
+    """Which of the samples behind a page's colours is alpha; the others are masks, or something else."""
+    kinds = [kind.name for kind in page.extrasamples]
+    if not kinds:  # a fourth sample without a word about it is alpha for everybody
+        return 0 if page.samplesperpixel == (4 if page.photometric.name == "RGB" else 2) else None
+    return next((i for i, kind in enumerate(kinds) if kind in ("ASSOCALPHA", "UNASSALPHA")), None)
 
 
 def _in_srgb(image: np.ndarray, space: str, profile: bytes) -> np.ndarray:
@@ -842,16 +877,24 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
 
             part.write_bytes(imagecodecs.png_encode(image.astype(np.uint16)))  # in this machine's order of bytes
         else:
-            format = PIL.Image.registered_extensions()[ending]
-            options = {"PNG": {"compress_level": 3}, "WEBP": {"quality": 95, "exact": True}}
-            options["JPEG"] = {"quality": 95, "subsampling": 0}
-            picture = PIL.Image.fromarray(image)
-            try:
-                picture.save(part, format, **options.get(format, {}))
-            except ValueError:
-                if format != "WEBP":
-                    raise
-                picture.save(part, format, lossless=True, exact=True)  # the lossy form holds only so many details
+            save_picture(PIL.Image.fromarray(image), part, ending)
+
+
+def save_picture(picture: PIL.Image.Image, path: Path, ending: str, **notes: object) -> None:
+    """Write a picture of 8 bit in the format of an ending, as :func:`write_image` does.
+
+    Args:
+        notes: what the file is to say besides, by Pillow's names: ``icc_profile``, ``exif``, ``dpi``.
+    """
+    format = PIL.Image.registered_extensions()[ending]
+    options = {"PNG": {"compress_level": 3}, "JPEG": {"quality": 95, "subsampling": 0}}.get(format, {})
+    if format != "WEBP":
+        picture.save(path, format, **options, **notes)
+        return
+    try:
+        picture.save(path, format, quality=95, exact=True, **notes)
+    except ValueError:  # "encoding error 6": the lossy form has no place for the blocks of, say, 16000x12000 pixels
+        picture.save(path, format, lossless=True, exact=True, **notes)
 
 
 def peak_of(dtype: np.dtype) -> int:
@@ -964,10 +1007,10 @@ def crop_to_multiple(image: np.ndarray, scale: int) -> np.ndarray:
 # -- Inference ----------------------------------------------------------------------------------------------
 
 BLOCK = 1024  # edge of what is computed at once, in pixels of the answer: bounds the memory
-# LR samples computed around a block and thrown away: 16 are all that convolutions see. Three back-projections see 12
-# more, of which the nearest 4 leave out less than rounding does.
-HALO = 20
-DECODER_HALO = 11  # the same where the features are at hand: 7 reach into the decoder
+# LR samples computed around a block and thrown away. Convolutions see 16, or 7 where the features are at hand, but the
+# outermost of 16 next to nothing. Three back-projections see 12 more, of which the nearest count.
+HALO = 16
+DECODER_HALO = 11
 DRAFT_HALO = 5  # and for pictures in motion: off by a grey level at their edge, by a few at 8x
 CONSISTENCY_STEPS = 3
 

@@ -17,6 +17,7 @@ import argparse
 import faulthandler
 import logging
 import multiprocessing
+import os
 import random
 import struct
 import sys
@@ -209,7 +210,8 @@ class Guard:
     def hook(self, event: str, arguments: tuple) -> None:
         if not self.on:
             return
-        writes = event == "open" and isinstance(arguments[1], str) and set(arguments[1]) & set("wax+")
+        flags = arguments[2] if event == "open" and isinstance(arguments[2], int) else 0
+        writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
         if event in FORBIDDEN or writes:
             self.seen = f"{event} {arguments!r}"[:200]
 

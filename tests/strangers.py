@@ -42,7 +42,6 @@ class Case:
         error: a pattern for the ValueError of a file that is refused.
         warning: a pattern for a warning that reading gives; none where it is empty.
         off: by how much values may differ, in the file's own levels: only for what is coded with losses.
-        hidden: colours under alpha 0 may differ, for the file does not have them.
     """
 
     name: str
@@ -51,7 +50,6 @@ class Case:
     error: str = ""
     warning: str = ""
     off: int = 0
-    hidden: bool = False
 
 
 # -- writers ------------------------------------------------------------------------------------------------
@@ -160,13 +158,17 @@ def icc_profile(primaries: tuple[tuple[float, float], ...] | None, gamma: float 
         columns = to_xyz(primaries).T
         tags |= {kind: xyz(column) for kind, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)}
         tags |= {b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}
+    return icc_file(tags, b"GRAY" if primaries is None else b"RGB ", b"mntr", b"XYZ ")
+
+
+def icc_file(tags: dict[bytes, bytes], space: bytes, use: bytes, between: bytes) -> bytes:
+    """An ICC profile of its tags, its colour space, what it is for, and the space that it leads to."""
     body, table, place = b"", b"", 132 + 12 * len(tags)
     for kind, data in tags.items():
         data += bytes(-len(data) % 4)
         table += kind + struct.pack(">II", place + len(body), len(data))
         body += data
-    space = b"GRAY" if primaries is None else b"RGB "
-    head = struct.pack(">I4sI4s4s4s", place + len(body), b"none", 0x02400000, b"mntr", space, b"XYZ ")
+    head = struct.pack(">I4sI4s4s4s", place + len(body), b"none", 0x02400000, use, space, between)
     head += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
     head += struct.pack(">3i", *(round(v * 65536) for v in D50)) + bytes(48)
     return head + struct.pack(">I", len(tags)) + table + body
@@ -181,6 +183,37 @@ def in_srgb(image: np.ndarray, primaries: tuple[tuple[float, float], ...] | None
     linear = linear.clip(0, 1)
     coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return np.rint(coded * peak).astype(image.dtype)
+
+
+# Inks by which a CMYK picture is made here: each full or none, in blocks, so that JPEG keeps them.
+INKS = np.kron(RNG.integers(0, 2, (10, 11, 4), dtype=np.uint8) * 255, np.ones((8, 8, 1), np.uint8))[: 2 * H, : 2 * W]
+
+
+def lightness(inks: np.ndarray) -> np.ndarray:
+    """CIE L* of full inks, (..., 4) of 0 or 1: what the tests' CMYK profile makes of them, all in grey."""
+    return 100 - inks @ np.array([20, 25, 5, 50])  # all together are black, so that no black point is moved
+
+
+def cmyk_profile() -> bytes:
+    """An ICC profile for printing by the specification: a table of 16 corners, of Lab in 8 bit, and no curves."""
+    corners = np.stack(np.meshgrid(*[[0, 1]] * 4, indexing="ij"), -1).reshape(-1, 4)  # the last ink changes first
+    lab = np.stack([np.rint(lightness(corners) * 2.55), *[np.full(16, 128)] * 2], -1).astype(np.uint8)
+    straight = np.arange(256, dtype=np.uint8).tobytes()
+    identity = struct.pack(">9i", *(65536 * v for v in (1, 0, 0, 0, 1, 0, 0, 0, 1)))
+    table = b"mft1\0\0\0\0" + bytes((4, 3, 2, 0)) + identity + 4 * straight + lab.tobytes() + 3 * straight
+    text = b"inks of the tests\0"
+    about = b"desc\0\0\0\0" + struct.pack(">I", len(text)) + text + bytes(78)
+    white = b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(v * 65536) for v in D50))
+    return icc_file(
+        {b"desc": about, b"cprt": b"text\0\0\0\0none\0", b"wtpt": white, b"A2B0": table}, b"CMYK", b"prtr", b"Lab "
+    )
+
+
+def grey_of_inks() -> np.ndarray:
+    """What INKS look like: sRGB's grey of the same lightness."""
+    light = lightness(INKS // 255)
+    y = np.where(light > 8, ((light + 16) / 116) ** 3, light / 903.3)
+    return np.rint(255 * np.where(y <= 0.0031308, 12.92 * y, 1.055 * y ** (1 / 2.4) - 0.055)).astype(np.uint8)
 
 
 P3_PROFILE, GREY_PROFILE = icc_profile(P3), icc_profile(None, 1.8)
@@ -254,6 +287,9 @@ def tiff_cases() -> Iterator[Case]:
         wanted = np.dstack([rgb, stored[..., 3]])
         data = by_tifffile(stored, photometric="rgb", extrasamples=["assocalpha"])
         yield Case(f"associated-alpha-{depth}.tif", data, wanted, off=1)
+        three_more = np.dstack([rgb, grey, alpha])
+        data = by_tifffile(three_more, photometric="rgb", extrasamples=["unspecified", "unassalpha"])
+        yield Case(f"mask-and-alpha-{depth}.tif", data, both)
         data = by_tifffile(both, photometric="rgb", extrasamples=["unspecified"])
         yield Case(f"mask-{depth}.tif", data, rgb)
         yield Case(f"grey-{depth}.tif", by_tifffile(grey, photometric="minisblack"), three(grey))
@@ -307,7 +343,17 @@ def profile_cases() -> Iterator[Case]:
     grey = three(in_srgb(GREY, None, 1.8))
     yield Case("gamma-18.png", by_pillow(GREY, "PNG", icc_profile=GREY_PROFILE), grey, off=1)
     yield Case("srgb.png", by_pillow(RGB, "PNG", icc_profile=SRGB_PROFILE), RGB)
-    told = "damaged colour profile"
+    profile = (b"iCCP", b"grey\0\0" + zlib.compress(GREY_PROFILE))
+    deep = in_srgb(DEEP_GREY, None, 1.8)
+    yield Case("gamma-18-16.png", by_hand(DEEP_GREY[..., None], 0, profile), three(deep), off=64)
+    both = by_hand(np.dstack([DEEP_GREY, DEEP_ALPHA]), 4, profile)
+    yield Case("gamma-18-alpha-16.png", both, three(deep, DEEP_ALPHA), off=64)
+    for kind in ("JPEG", "TIFF"):
+        inks = PIL.Image.fromarray(INKS, "CMYK")
+        data = by_pillow(inks, kind, icc_profile=cmyk_profile(), **({"quality": 100} if kind == "JPEG" else {}))
+        yield Case(f"cmyk-profile.{kind.lower()}", data, three(grey_of_inks()), off=6 if kind == "JPEG" else 2)
+    yield Case("cicp-srgb.png", by_hand(RGB, 2, (b"cICP", bytes((1, 13, 0, 1)))), RGB)
+    told = "colour profile of no use"
     yield Case("broken.png", by_pillow(RGB, "PNG", icc_profile=b"no profile" * 20), RGB, warning=told)
     yield Case("grey-profile-on-rgb.png", by_pillow(RGB, "PNG", icc_profile=GREY_PROFILE), RGB, warning=told)
 
@@ -369,6 +415,8 @@ def refused_cases() -> Iterator[Case]:
     yield Case(
         "cmyk-16.tif", by_tifffile(np.dstack([DEEP, DEEP_GREY]), photometric="separated"), error="samples that are not"
     )
+    for name, kinds in {"hdr.png": (9, 16, 0, 1), "wide.png": (12, 13, 0, 1)}.items():
+        yield Case(name, by_hand(RGB, 2, (b"cICP", bytes(kinds))), error="colours of another kind")
     picture = by_pillow(PIL.Image.new("P", (3, 3)), "GIF")
     yield Case("picture.gif", picture, error=no_image)
 

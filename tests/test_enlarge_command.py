@@ -7,12 +7,14 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import PIL.ImageCms
 import pytest
+from csvfiles import only_writer
 from enlarge_helpers import command, enlarge, save
 from enlarging import cli, work
 from pictures import levels, picture
@@ -70,6 +72,37 @@ def test_a_second_run_makes_only_what_changed(here, capsys):
     assert enlarge("in", "--to", "out", "--model", "P") == 0
     assert "out: 2 answers written\n" in capsys.readouterr().out
     assert all((Path("out") / name).stat().st_mtime_ns > stamp for name, stamp in before.items())
+
+
+def test_answers_of_earlier_runs_do_not_grow(here, capsys):
+    """A second command over the same folder enlarges what people brought, not what the first one made of it."""
+    save(Path("a.png"))
+    assert enlarge(".", "--to", "one") == 0
+    assert enlarge(".", "--to", "two", "--model", "P") == 0
+    assert files("two") == {"a.png"}
+    assert enlarge("one/a.png", "--to", "three") == 0, "named by hand it is taken"
+    assert sr.read_image("three/a.png").shape == (96, 144, 3)
+
+
+def test_two_commands_do_not_write_into_one_folder(here, capsys):
+    save(Path("a.png"))
+    Path("out").mkdir()
+    with only_writer(Path("out/.enlarge")):
+        assert enlarge("a.png", "--to", "out") == 2
+    assert "error: another command writes into out: wait for its end, or name another" in capsys.readouterr().err
+    assert enlarge("a.png", "--to", "out") == 0
+    assert [path.name for path in Path("out").iterdir()] == ["a.png"], "the lock has gone"
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+def test_a_grey_answer_with_a_profile_is_read_without_a_warning(here, suffix):
+    profile = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
+    save(Path(f"a{suffix}"), channels=1, icc_profile=profile)
+    assert enlarge(f"a{suffix}", "--to", "out") == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        answer = sr.read_image(f"out/a{suffix}")
+    assert (answer == answer[..., :1]).all()
 
 
 def test_samples(here):

@@ -20,7 +20,7 @@ FLOORS = {
 }
 FLOORS |= {"viewer": 3, "figures": 3, "evaluate": 4, "train": 4, "draw": 4, "enlarge": 4}
 FILES = [ROOT / "srvae_core.py", *sorted(NOTEBOOKS.rglob("*.py"))]
-LARGEST = {"srvae_core.py": 1381}  # lines, a fifth of which read strangers' image files right; the others have 500
+LARGEST = {"srvae_core.py": 1424}  # lines, a fifth of which read strangers' image files right; the others have 500
 FLAT = {"release_layers"}  # functions that are one table
 
 

@@ -6,6 +6,7 @@ is being tested.
 
 import re
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import PIL.Image
@@ -110,7 +111,7 @@ def test_the_limit_of_the_process_stays(monkeypatch):
 
 def test_a_folder_is_no_image(tmp_path):
     (tmp_path / "x.jpg").mkdir()
-    with pytest.raises(ValueError, match=r"x\.jpg is a folder, not an image file"):
+    with pytest.raises(ValueError, match=r"x\.jpg is a folder, a pipe or a device, not an image file"):
         sr.read_image(tmp_path / "x.jpg")
 
 
@@ -279,6 +280,9 @@ def test_grey_in_grey_out(shipped, photographs, name):
 def test_uploaded(case):
     image = files.upload_source(case.name, memoryview(case.data), is_original=True).read().image
     depth = 257 if case.wanted.dtype == np.uint16 else 1
+    if case.wanted.shape[2] == 4:  # colours that nobody sees are not the file's any more
+        seen = case.wanted[..., 3] > 0
+        image, case = image[seen], replace(case, wanted=case.wanted[seen])
     np.testing.assert_allclose(image, case.wanted[..., :3] / depth, atol=max(case.off / depth, 0.5 * (depth > 1)) + 0.5)
 
 
@@ -303,6 +307,7 @@ def test_enlarged_by_the_command(tmp_path, capsys):
     for case in REFUSED:
         assert (case.name in report) == (case.name not in passed_over), case.name
         assert not (to / case.name).exists()
+    warnings.simplefilter("error")  # an answer gives no reason for one
     for case in PICTURES:
         assert case.name not in report
         answer = sr.read_image(to / case.name)

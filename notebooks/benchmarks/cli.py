@@ -9,7 +9,8 @@ python notebooks/evaluate.py slider     # milliseconds of a slider's step in the
 Scores are of the bundled photographs, Set5 and Set14, unless --sets says otherwise. Benchmark images are downloaded,
 or read from the folder that the environment variable SRVAE_BENCHMARKS names; NIQE's model of natural photographs
 likewise, or from the file SRVAE_NIQE. Everything is checked before anything is computed: what is missing or wrong is
-named, and the exit code is 1. A call that is stopped or killed goes on when its command is given again.
+named, and the exit code is 1, or 2 where a word of the command is wrong; default sets that cannot be had are named and
+left out. A call that is stopped or killed goes on when its command is given again.
 """
 
 from __future__ import annotations

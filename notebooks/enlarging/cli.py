@@ -19,9 +19,11 @@ import signal
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from contextlib import redirect_stderr
+from contextlib import ExitStack, redirect_stderr
 from pathlib import Path
 from types import FrameType
+
+from csvfiles import InUseError, only_writer
 
 import srvae_core as sr
 
@@ -59,7 +61,7 @@ def main(arguments: Sequence[str] | None = None, peak_memory: Callable[[], float
         print("stopped: what is finished stays; the same command goes on with the rest", file=sys.stderr)
         code = 130
     finally:
-        signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGTERM, before or signal.SIG_DFL)  # None: set by what is not Python
     if options.memory and peak_memory:
         print(f"peak memory {peak_memory():.2f} GiB")
     return code
@@ -88,8 +90,8 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--pixel-limit", type=_count, default=sr.PIXEL_LIMIT, metavar="N", help="largest file in pixels"
     )
-    parser.add_argument("--memory", action="store_true", help=argparse.SUPPRESS)  # print the peak at the end
-    with redirect_stderr(sys.stderr if _first() else open(os.devnull, "w", encoding="utf-8")):
+    parser.add_argument("--memory", action="store_true", help="print the peak memory of this process at the end")
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stderr(sys.stderr if _first() else nowhere):
         return parser.parse_args(arguments)
 
 
@@ -112,13 +114,14 @@ def _run(options: argparse.Namespace) -> int:
         crew = Crew(options.device)
     except (OSError, ValueError) as error:
         return _refuse(reason_of(error))
-    tasks, finished = _publish_plan(crew, settings, options) if crew.main else ([], 0)
-    count, problem = crew.plan()
-    try:
-        if not problem and count:
-            work(crew, count, sum(task.pixels for task in tasks), settings, options.pixel_limit)
-    except (OSError, ValueError) as error:  # of the model; a launcher then ends the other processes
-        return _refuse(reason_of(error))
+    with ExitStack() as held:
+        tasks, finished = _publish_plan(crew, settings, options, held) if crew.main else ([], 0)
+        count, problem = crew.plan()
+        try:
+            if not problem and count:
+                work(crew, count, sum(task.pixels for task in tasks), settings, options.pixel_limit)
+        except (OSError, ValueError) as error:  # of the model; a launcher then ends the other processes
+            return _refuse(reason_of(error))
     code = 0
     if crew.main:
         code = _refuse(problem) if problem else _report(crew, count, finished, options)
@@ -133,15 +136,24 @@ def _refuse(problem: str) -> int:
     return 2
 
 
-def _publish_plan(crew: Crew, settings: Settings, options: argparse.Namespace) -> tuple[list[Task], int]:
-    """Say to the crew what is to be done; gives that, and how many answers are finished already."""
+def _publish_plan(
+    crew: Crew, settings: Settings, options: argparse.Namespace, held: ExitStack
+) -> tuple[list[Task], int]:
+    """Say to the crew what is to be done; gives that, and how many answers are finished already.
+
+    The folder of answers is this command's own until ``held`` is closed: two that write one file would mix it up.
+    """
     tasks, finished = [], 0
     try:
         kind = ENDINGS.get(options.format)
         jobs = find_jobs(options.inputs, options.to, settings.seeds, FORMATS[kind][0] if kind else "")
         if not options.dry_run:
             _check_folder(options.to)
+            held.enter_context(only_writer(options.to / ".enlarge"))
         tasks, finished, failures = plan(jobs, settings, pixel_limit=options.pixel_limit, overwrite=options.overwrite)
+    except InUseError:
+        crew.publish([], f"another command writes into {options.to}: wait for its end, or name another folder")
+        return [], 0
     except (OSError, ValueError) as error:
         crew.publish([], reason_of(error))
         return [], 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -40,16 +38,6 @@ class Header:
         return self.shape[0] * self.shape[1]
 
 
-def check_file(path: Path) -> None:
-    """See that a path leads to what can be read as a file: a pipe would never end.
-
-    Raises:
-        FileNotFoundError: there is nothing. ValueError: it is something else.
-    """
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise ValueError(f"{path} is a folder, a pipe or a device, not an image file")
-
-
 @contextmanager
 def opened(path: Path) -> Iterator[PIL.Image.Image]:
     """A file opened by Pillow, its pixels not read, however many they are: ``sr.read_image`` has a limit of its own.
@@ -57,14 +45,10 @@ def opened(path: Path) -> Iterator[PIL.Image.Image]:
     Raises:
         OSError: Pillow does not know what it is.
     """
-    limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what matters is said when the pixels are read
-            with PIL.Image.open(path, formats=["PNG", "JPEG", "TIFF", "BMP", "WEBP"]) as image:
-                yield image
-    finally:
-        PIL.Image.MAX_IMAGE_PIXELS = limit
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what matters is said when the pixels are read
+        with sr.open_picture(path, ("TIFF", *sr.PICTURE_FORMATS)) as image:
+            yield image
 
 
 def is_tiff(path: Path) -> bool:
@@ -80,12 +64,14 @@ def read_header(path: Path, pixel_limit: int = sr.PIXEL_LIMIT) -> Header:
         OSError: no such file, or it cannot be read.
         ValueError: no image, damaged where the size stands, or larger than the limit.
     """
-    check_file(path)
+    sr.check_file(path)
     try:
         header = _tiff_header(path) if is_tiff(path) else _picture_header(path)
-    except (FileNotFoundError, PermissionError):
+    except MemoryError:
         raise
     except Exception as error:  # readers raise many kinds for what is damaged
+        if isinstance(error, OSError) and error.errno:  # of the disk, not of the picture
+            raise
         raise ValueError("no image that can be read, or damaged") from error
     if not 0 < header.pixels <= pixel_limit:
         size = f"{header.shape[1]}x{header.shape[0]}"
@@ -97,7 +83,8 @@ def _picture_header(path: Path) -> Header:
     with opened(path) as image:
         width, height = image.size
         deep = image.format == "PNG" and "16" in str(image.tile[0].args)
-        grey = image.mode[0] in "1L" or image.mode.startswith("I")  # 1, L, LA and I;16 are grey
+        # 1, L, LA and I;16 are grey, and so is what Pillow would make RGBA of: grey and alpha of 16 bit.
+        grey = image.mode[0] in "1LI" or (deep and "LA" in str(image.tile[0].args))
         return _header(height, width, _orientation(image), image.has_transparency_data, deep, grey)
 
 
@@ -105,7 +92,7 @@ def _tiff_header(path: Path) -> Header:
     with tifffile.TiffFile(path) as file:
         page = file.pages.first
         grey = page.photometric in (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.MINISWHITE)
-        alpha = bool(page.extrasamples) and page.extrasamples[0] != tifffile.EXTRASAMPLE.UNSPECIFIED
+        alpha = sr.alpha_of(page) is not None
         orientation = page.tags.valueof(TAG.Orientation, 1)
         return _header(page.imagelength, page.imagewidth, orientation, alpha, page.bitspersample == 16, grey)
 

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import srvae_core as sr
 
+from .settings import words_of
+
 SHOWN = 5  # clashes that an error names
 
 
@@ -27,7 +29,8 @@ def find_jobs(inputs: Iterable[Path], to: Path, seeds: tuple[int, ...], suffix: 
     """The jobs that files and folders make.
 
     Folders are read with their subfolders, which are kept below ``to``. Hidden files and folders are passed over,
-    and so are files whose ending is no image's, and ``to`` itself. Links are followed.
+    and so are files whose ending is no image's, ``to`` itself, and answers of this command, which would become larger
+    and larger. Links are followed.
 
     Args:
         inputs: what was named by hand.
@@ -85,7 +88,7 @@ def _walk(folder: Path, to: str, above: tuple[str, ...]) -> Iterator[Path]:
             continue
         if os.path.isdir(entry):
             yield from _walk(path, to, (*above, real))
-        elif path.suffix.lower() in sr.IMAGE_SUFFIXES:
+        elif path.suffix.lower() in sr.IMAGE_SUFFIXES and not words_of(path):
             yield path
 
 

@@ -20,8 +20,9 @@ from .picture import Notes
 IFD = PIL.ExifTags.IFD
 INCHES = {2: 1.0, 3: 2.54}  # TIFF's units of resolution -> how many of them an inch has
 # What an answer keeps of the first EXIF directory: what tells of the scene. The rest tells how the file is stored.
+WORDS = (TAG.ImageDescription, TAG.Make, TAG.Model, TAG.DateTime, TAG.Artist, TAG.HostComputer, TAG.Copyright)
 KEPT = (
-    *(TAG.ImageDescription, TAG.Make, TAG.Model, TAG.DateTime, TAG.Artist, TAG.HostComputer, TAG.Copyright),
+    *WORDS,
     *(TAG.XPTitle, TAG.XPComment, TAG.XPAuthor, TAG.XPKeywords, TAG.XPSubject, TAG.Rating),
 )
 LEFT_OUT = (TAG.ExifImageWidth, TAG.ExifImageHeight, IFD.Interop)  # sizes; the second names a colour space
@@ -67,7 +68,7 @@ def notes_of(path: Path, scale: int, software: str) -> Notes:
             _add_tiff_tags(found, path)
     profile = srgb_profile() if is_profile(found.profile) else b""
     dpi, exif = _enlarged(found.dpi, scale), _kept(found.exif)
-    tags = {tag: text for tag in KEPT[:7] if isinstance(text := exif.get(tag), bytes)}
+    tags = {tag: text for tag in WORDS if isinstance(text := exif.get(tag), bytes)}
     exif[TAG.Software] = software
     if dpi:
         exif[TAG.XResolution], exif[TAG.YResolution], exif[TAG.ResolutionUnit] = *dpi, 2

@@ -62,11 +62,11 @@ def settings_of(options: argparse.Namespace) -> Settings:
     model, scale = _model_of(options.model, options.scale)
     path = sr.WEIGHTS / sr.ModelName.of(model).file if model in sr.available_models() else Path(model)
     notes = sr.read_notes(path)
-    if notes.get("scale") not in sr.SCALES:
+    if notes.get("scale") not in sr.SCALES or type(notes["scale"]) is not int:
         raise ValueError(f"{path} is no weights file of an SR-VAE: it says nothing of its scale")
     if scale not in (None, notes["scale"]):
         raise ValueError(f"the model {options.model} is a {notes['scale']}x one, and --scale asks for {scale}")
-    temperature = notes.get("temperature", 0.0) if options.temperature is None else options.temperature
+    temperature = sr.own_temperature(notes, path) if options.temperature is None else options.temperature
     if not 0 <= temperature < math.inf:
         raise ValueError(f"--temperature must be a finite number of at least 0, not {temperature}")
     seeds = tuple(range(options.seed, options.seed + options.samples))

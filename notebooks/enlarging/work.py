@@ -8,6 +8,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from tqdm import tqdm
@@ -63,6 +64,8 @@ class Worker:
         strips = Strips(self.model, lr, grey=header.grey, samples=len(task.targets))
         for seed, target in task.targets.items():
             notes = notes_of(task.source, self.model.scale, self.settings.words(seed, digest))
+            if strips.picture.grey:  # which an RGB profile does not fit
+                notes = replace(notes, profile=b"")
             target.parent.mkdir(parents=True, exist_ok=True)
             with sr.written_whole(target) as part:
                 bands = strips.bands(seed, self.settings.temperature, self.made)

@@ -10,6 +10,8 @@ import numpy as np
 import PIL.Image
 import tifffile
 
+import srvae_core as sr
+
 from .picture import Notes, Picture
 from .png import write_png
 
@@ -107,16 +109,12 @@ def _write_whole(path: Path, kind: str, picture: Picture, bands: Iterable[np.nda
         options["dpi"] = tuple(min(round(dots), LARGEST_DPI) for dots in notes.dpi)
     if notes.exif:
         options["exif"] = b"Exif\0\0" + notes.exif
-    if kind == "jpg":
-        canvas.save(path, "JPEG", quality=95, subsampling=0, **options)
-    elif kind == "webp":
+    if kind == "webp":
         options.pop("dpi", None)  # its EXIF block says it
-        try:
-            canvas.save(path, "WEBP", quality=95, exact=True, **options)
-        except ValueError:  # "encoding error 6": the lossy form has no place for the blocks of, say, 16000x12000 pixels
-            canvas.save(path, "WEBP", lossless=True, exact=True, **options)
+    if kind != "bmp":
+        sr.save_picture(canvas, path, f".{kind}", **options)
     else:
-        canvas.save(path, "BMP", **{key: value for key, value in options.items() if key == "dpi"})
+        sr.save_picture(canvas, path, f".{kind}", **{key: value for key, value in options.items() if key == "dpi"})
         # Readers stop after the last row; the format has no place for words.
         with path.open("ab") as file:
             file.write(notes.software.encode("ascii"))

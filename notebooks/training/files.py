@@ -17,7 +17,8 @@ from torch import Tensor
 import srvae_core as sr
 
 LOCK = "lock"  # its file stays in the folder: who removed it could let two in
-HALF_WRITTEN = ("*.part", ".tmp??????")  # `written_whole`'s and, beside them, safetensors' own
+# What `written_whole` begins, by the endings of a run's own files, and safetensors beside it.
+HALF_WRITTEN = ("*.safetensors.part", "*.json.part", "*.csv.part", "clock.part", ".tmp??????")
 
 
 def write_text(path: Path, text: str) -> None:

@@ -48,10 +48,11 @@ def cut_to_middle(image: np.ndarray, limit: int) -> np.ndarray:
 def as_rgb8(image: np.ndarray) -> np.ndarray:
     """An image as the view shows it: grey, RGB or RGBA of any image dtype -> (H, W, 3) uint8.
 
-    Grey becomes three equal channels, alpha is left out, 16 bit lose the lower eight, float is taken as [0, 1].
+    Grey becomes three equal channels, alpha is left out and what it hides is filled, 16 bit lose the
+    lower eight, float is taken as [0, 1].
     """
-    image = sr.as_rgb(image)
-    if image.dtype == np.uint16:
+    image = sr.visible_colours(image)
+    if sr.peak_of(image.dtype) == 65535:
         return (image >> 8).astype(np.uint8)
     if image.dtype.kind == "f":
         return np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)

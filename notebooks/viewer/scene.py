@@ -21,7 +21,6 @@ from .settings import Settings
 STEP_EDGE = 256  # pixels a side of what one step of an exact answer decodes: about as long as a move may wait
 STEP_PAUSE = 0.01  # seconds between two such steps, in which a move can come
 KEPT = 3  # exact pictures at hand: the answer, the left side, and the whole answer that the scores are of
-SSIM_WINDOW = 11  # pixels: smaller images have no SSIM
 
 Steps = Generator[float, None, None]  # work in steps: yields the seconds after which to go on
 PictureInSteps = Generator[float, None, np.ndarray]  # likewise, with a picture at the end
@@ -206,7 +205,7 @@ class Scene:
         answer = yield from self.answer_in_steps(replace(settings, zoom=1))
         h, w = answer.shape[:2]
         lines = [f"{w} x {h} from {self.lr.shape[1]} x {self.lr.shape[0]} pixels"]
-        if self.original is not None and min(h, w) >= SSIM_WINDOW + 2 * self.scale:  # a border is left out
+        if self.original is not None and min(h, w) >= metrics.SSIM_WINDOW + 2 * self.scale:  # a border is left out
             if not self._bicubic_scores:
                 self._bicubic_scores = self._scores(self.bicubic)
                 yield STEP_PAUSE
