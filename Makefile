@@ -1,5 +1,5 @@
 # make lab    sets up and opens JupyterLab on SR_VAE_4x.ipynb
-# make check  sets up and runs what can be checked within two minutes
+# make check  sets up and runs what can be checked within three minutes
 # make test   sets up and runs everything that can be checked
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,7 +15,7 @@ PYTEST := env -u SRVAE_BENCHMARKS SRVAE_STEPS=8 $(BIN)/python -m pytest -ra -n $
 
 help:
 	@echo "make lab        open JupyterLab on SR_VAE_4x.ipynb (prints the address where there is no browser)"
-	@echo "make check      lint and the quick tests, within two minutes"
+	@echo "make check      lint and the quick tests, within three minutes"
 	@echo "make test       lint, tests, and all notebooks run and compared with their saved numbers"
 	@echo "make notebooks  run all notebooks and save their outputs"
 	@echo "make figures    draw all figures into data/figures"

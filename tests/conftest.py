@@ -122,6 +122,10 @@ LONGEST = (
     "test_recipe.py",
     "Training.ipynb",
     "test_inference.py",
+    "test_strangers.py",
+    "test_long_runs.py",
+    "test_fuzz.py",
+    "test_places.py",
 )
 
 

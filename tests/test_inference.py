@@ -124,27 +124,6 @@ def scene(shipped, crops):
     return model, lr, sr.super_resolve(lr, model, temperature=1, seed=3)
 
 
-def test_any_number_of_threads(scene):
-    model, lr, wanted = scene
-    before = torch.get_num_threads()
-    try:
-        for threads in (1, 2):
-            torch.set_num_threads(threads)
-            assert levels(sr.super_resolve(lr, model, temperature=1, seed=3), wanted) <= 1
-    finally:
-        torch.set_num_threads(before)
-
-
-@pytest.mark.parametrize("cache", [True, False])
-@pytest.mark.parametrize("block", [64, 100])
-def test_any_cut_into_blocks(scene, block, cache):
-    model, lr, wanted = scene
-    assert 4 * min(lr.shape[:2]) > block, "there are several blocks"
-    assert levels(sr.Sampler(model, lr, cache=cache, block=block)(3, 1), wanted) <= 1
-    part = sr.Sampler(model, lr, cache=cache, block=block)(3, 1, region=(3, 5, 28, 31))
-    assert levels(part, wanted[12:124, 20:144]) <= 1
-
-
 def test_block_borders_do_not_show(shipped, photographs, monkeypatch):
     """Without the halo the columns beside a border would differ from the uncut answer."""
     model, scale = shipped(NAMES[0]), 4
