@@ -657,7 +657,7 @@ def read_image(
         stored = (_stored_tiff if data[:2] in (b"II", b"MM") else _stored_picture)(data, pixel_limit)
     except _RefusedError as error:
         raise ValueError(f"{name} {error}") from None
-    except MemoryError:
+    except (MemoryError, ImportError):
         raise
     except Exception as error:  # readers raise many kinds for what is damaged
         kinds = "PNG, JPEG, TIFF, BMP and WebP can"
