@@ -84,6 +84,22 @@ def test_answers_of_earlier_runs_do_not_grow(here, capsys):
     assert sr.read_image("three/a.png").shape == (96, 144, 3)
 
 
+def test_a_folder_that_cannot_be_opened_is_named_at_the_end(here, capsys, monkeypatch):
+    save(Path("in/a.png"))
+    save(Path("in/closed/b.png"))
+    scandir = os.scandir
+
+    def closed(folder: Path) -> object:
+        if Path(folder).name == "closed":  # the superuser, as whom tests may run, may open everything
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", closed)
+    assert enlarge("in", "--to", "out") == 1
+    assert files("out") == {"a.png"}
+    assert "in/closed: Permission denied" in capsys.readouterr().err.replace("\\", "/")
+
+
 def test_two_commands_do_not_write_into_one_folder(here, capsys):
     save(Path("a.png"))
     Path("out").mkdir()

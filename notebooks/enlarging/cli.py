@@ -143,10 +143,14 @@ def _publish_plan(
 
     The folder of answers is this command's own until ``held`` is closed: two that write one file would mix it up.
     """
-    tasks, finished = [], 0
+    tasks, finished, closed = [], 0, []
+
+    def refused(folder: Path, error: OSError) -> None:
+        closed.append((str(folder), reason_of(error)))
+
     try:
         kind = ENDINGS.get(options.format)
-        jobs = find_jobs(options.inputs, options.to, settings.seeds, FORMATS[kind][0] if kind else "")
+        jobs = find_jobs(options.inputs, options.to, settings.seeds, FORMATS[kind][0] if kind else "", refused)
         if not options.dry_run:
             _check_folder(options.to)
             held.enter_context(only_writer(options.to / ".enlarge"))
@@ -157,7 +161,7 @@ def _publish_plan(
     except (OSError, ValueError) as error:
         crew.publish([], reason_of(error))
         return [], 0
-    for name, reason in failures:
+    for name, reason in [*closed, *failures]:
         crew.fail(name, reason)
     if options.dry_run:
         for task in tasks:

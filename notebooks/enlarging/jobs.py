@@ -6,7 +6,7 @@ import os
 import stat
 import sys
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -25,7 +25,13 @@ class Job:
     targets: tuple[Path, ...]
 
 
-def find_jobs(inputs: Iterable[Path], to: Path, seeds: tuple[int, ...], suffix: str = "") -> list[Job]:
+def find_jobs(
+    inputs: Iterable[Path],
+    to: Path,
+    seeds: tuple[int, ...],
+    suffix: str = "",
+    refused: Callable[[Path, OSError], None] | None = None,
+) -> list[Job]:
     """The jobs that files and folders make.
 
     Folders are read with their subfolders, which are kept below ``to``. Hidden files and folders are passed over,
@@ -37,6 +43,7 @@ def find_jobs(inputs: Iterable[Path], to: Path, seeds: tuple[int, ...], suffix: 
         to: the folder that answers go into.
         seeds: of the answers; several seeds are named in the files' names.
         suffix: the ending of the answers; "" keeps that of the input.
+        refused: is told of folders that cannot be opened, and why, while the others go on; None raises the error.
 
     Returns:
         In the order of the inputs, a folder's in that of their paths.
@@ -48,7 +55,7 @@ def find_jobs(inputs: Iterable[Path], to: Path, seeds: tuple[int, ...], suffix: 
     jobs: dict[tuple[str, str], Job] = {}
     inputs = list(inputs)
     for given in inputs:
-        for source, inside in _images(given, to):
+        for source, inside in _images(given, to, refused or _raise):
             targets = tuple(to / _name(inside, seed if len(seeds) > 1 else None, suffix) for seed in seeds)
             jobs.setdefault(
                 (os.path.realpath(source), _key(targets[0])), Job(source, targets)
@@ -61,12 +68,16 @@ def find_jobs(inputs: Iterable[Path], to: Path, seeds: tuple[int, ...], suffix: 
     return found
 
 
-def _images(given: Path, to: Path) -> Iterator[tuple[Path, Path]]:
+def _raise(folder: Path, error: OSError) -> None:
+    raise error
+
+
+def _images(given: Path, to: Path, refused: Callable[[Path, OSError], None]) -> Iterator[tuple[Path, Path]]:
     """The images of an input: (the file, its path below ``to``)."""
     if given.is_dir():
         if os.path.realpath(given) == os.path.realpath(to):
             raise ValueError(f"--to is the folder {given} itself, whose images would be replaced: name another")
-        for path in _walk(given, os.path.realpath(to), ()):
+        for path in _walk(given, os.path.realpath(to), (), refused):
             yield path, path.relative_to(given)
     elif not given.exists() and not given.is_symlink():
         raise FileNotFoundError(f"there is no file or folder {given}")
@@ -76,18 +87,22 @@ def _images(given: Path, to: Path) -> Iterator[tuple[Path, Path]]:
         yield given, Path(given.name)
 
 
-def _walk(folder: Path, to: str, above: tuple[str, ...]) -> Iterator[Path]:
+def _walk(folder: Path, to: str, above: tuple[str, ...], refused: Callable[[Path, OSError], None]) -> Iterator[Path]:
     """The images in a folder and its subfolders, but not where a link leads back to a folder above."""
     real = os.path.realpath(folder)
     if real == to or real in above:
         return
-    entries = sorted(os.scandir(folder), key=_order)
+    try:
+        entries = sorted(os.scandir(folder), key=_order)
+    except OSError as error:
+        refused(folder, error)
+        return
     for entry in entries:
         path = folder / entry.name
         if _is_hidden(entry):
             continue
         if os.path.isdir(entry):
-            yield from _walk(path, to, (*above, real))
+            yield from _walk(path, to, (*above, real), refused)
         elif path.suffix.lower() in sr.IMAGE_SUFFIXES and not words_of(path):
             yield path
 
