@@ -17,13 +17,12 @@ import argparse
 import os
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, redirect_stderr
 from pathlib import Path
 from types import FrameType
 
-from csvfiles import InUseError, only_writer
+from csvfiles import InUseError, check_writable, only_writer
 
 import srvae_core as sr
 
@@ -34,6 +33,7 @@ from .tasks import Task, plan, reason_of
 from .work import work
 from .writers import FORMATS
 
+LOCK = ".enlarge"  # stands for the folder of answers where one command at a time writes into it
 ENDINGS = {kind: kind for kind in FORMATS} | {"tiff": "tif", "jpeg": "jpg"}  # what --format takes -> a kind
 
 
@@ -152,8 +152,9 @@ def _publish_plan(
         kind = ENDINGS.get(options.format)
         jobs = find_jobs(options.inputs, options.to, settings.seeds, FORMATS[kind][0] if kind else "", refused)
         if not options.dry_run:
-            _check_folder(options.to)
-            held.enter_context(only_writer(options.to / ".enlarge"))
+            options.to.mkdir(parents=True, exist_ok=True)
+            check_writable(options.to / LOCK)
+            held.enter_context(only_writer(options.to / LOCK))
         tasks, finished, failures = plan(jobs, settings, pixel_limit=options.pixel_limit, overwrite=options.overwrite)
     except InUseError:
         crew.publish([], f"another command writes into {options.to}: wait for its end, or name another folder")
@@ -176,13 +177,6 @@ def _publish_plan(
 
 def _pixels(task: Task) -> int:
     return task.pixels
-
-
-def _check_folder(folder: Path) -> None:
-    """Make the folder of answers; raises OSError where nothing can be written into it."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryFile(dir=folder):
-        pass
 
 
 def _report(crew: Crew, count: int, finished: int, options: argparse.Namespace) -> int:
