@@ -1,4 +1,4 @@
-"""SR-VAE in one file: layers, model, weights, images, inference.
+"""SR-VAE in one file: layers, model, weights, inference. What reads and writes image files is srvae_images.py.
 
 Reimplements "Photo-Realistic Image Super-Resolution via Variational Autoencoders" (Z.-S. Liu, W.-C. Siu,
 Y.-L. Chan, IEEE TCSVT 31(4), 2021) from the layer tables of the authors' Caffe release
@@ -18,34 +18,43 @@ Shapes are written (B, C, H, W) for tensors and (H, W, 3) for images. Colour ord
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import logging
 import math
 import os
-import stat
-import threading
-import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
 
 import cv2
 import numpy as np
-import PIL.ExifTags
-import PIL.Image
-import PIL.ImageCms
 import torch
 import torch.nn.functional as F
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from tqdm import tqdm
 
-if TYPE_CHECKING:
-    import tifffile
+# Some of these are only passed on: who imports this module finds all names of images here.
+from srvae_images import (
+    FILE_LIMITS,
+    IMAGE_SUFFIXES,
+    PICTURE_FORMATS,
+    PIXEL_LIMIT,
+    alpha_of,
+    as_rgb,
+    check_file,
+    check_image,
+    check_target,
+    open_picture,
+    peak_of,
+    read_image,
+    save_picture,
+    visible_colours,
+    write_image,
+    written_whole,
+)
 
 __version__ = "0.1.0"
 
@@ -54,6 +63,7 @@ PATCH = 128  # the release's patch edge at the target size; its fully connected 
 LATENTS = 1024  # length of z
 PRIOR_SD = 0.1  # p(z) = N(0, 0.1^2), the release's KL term
 MVN_EPS = 1e-9  # Caffe's MVN: divide by (standard deviation + eps)
+CODE_PART, LATENT_PART = slice(0, 64), slice(64, 128)  # of what the first unit reads
 PIECE = 96  # samples a side of what the last unit computes at once: 6 MB maps stay in the cache, 34 MB ones do not
 UNIT_HALO = 4  # samples around a piece that reach into it: 3 by an up back-projection unit, a half by SR
 WEIGHTS = Path(__file__).resolve().parent / "data" / "weights"
@@ -297,8 +307,8 @@ class SRVAE(nn.Module):
         x = F.relu(self.ip6(x))  # (B, 4096)
         return x.unflatten(1, (16, 16, 16) if self.scale == 8 else (4, 32, 32))
 
-    def back_project(self, x: Tensor, s: int) -> Tensor:
-        """Up back-projection unit s: (B, C, h, w) -> (B, 32, 2h, 2w).
+    def back_project(self, x: Tensor | tuple[Tensor, Tensor], s: int) -> Tensor:
+        """Up back-projection unit s: (B, C, h, w), or what conv1 and local_output make of it, -> (B, 32, 2h, 2w).
 
         The paper's idea in one place: enlarge to h, reduce h again, and enlarge what the reduction lacks of x.
         """
@@ -306,15 +316,29 @@ class SRVAE(nn.Module):
         def layer(name: str) -> nn.Module:
             return self.get_submodule(f"{name}_SR_s{s}")
 
-        h = _prelu(layer("relu1"), layer("conv1")(x))  # (B, 32, 2h, 2w)
-        lacking = layer("local_output")(x) - _prelu(layer("relu2"), layer("conv2")(h))  # (B, 32, h, w)
-        out = layer("local_conv1")(h) + _prelu(layer("relu3"), layer("conv3")(lacking))
+        h, local = (layer("conv1")(x), layer("local_output")(x)) if isinstance(x, Tensor) else x
+        h = _prelu(layer("relu1"), h)  # (B, 32, 2h, 2w)
+        lacking = local.sub_(_prelu(layer("relu2"), layer("conv2")(h)))  # (B, 32, h, w); in place, as maps are large
+        out = layer("local_conv1")(h).add_(_prelu(layer("relu3"), layer("conv3")(lacking)))
         return _prelu(layer("relu_output"), out)
 
-    def reconstruct(self, code: Tensor, latent_map: Tensor, up: Tensor) -> Tensor:
-        """SR from the LR branch's code and the latent map, decoder1 ... SR: -> (B, 3, H, W)."""
-        x = torch.cat([code, self.decoder1(latent_map)], 1)  # (B, 128, h, w)
-        x = _prelu(self.relu_decoder1, x)
+    def half(self, x: Tensor, part: slice) -> tuple[Tensor, Tensor]:
+        """What conv1 and local_output of unit 1 make of a part of its 128 channels, the code's 64 or the latents'.
+
+        They are linear, so what they make of the code need be computed once only: the rest is added to it.
+        """
+        conv1, local, x = self.conv1_SR_s1, self.local_output_SR_s1, F.prelu(x.float(), self.relu_decoder1.weight)
+        biases = (None, None) if part.start else (conv1.bias, local.bias)
+        wide = F.conv_transpose2d(x, conv1.weight[part], biases[0], conv1.stride, conv1.padding)
+        return wide, F.conv2d(x, local.weight[:, part], biases[1])  # (B, 32, 2h, 2w), (B, 32, h, w)
+
+    def reconstruct(self, code: Tensor | tuple[Tensor, Tensor], latent_map: Tensor, up: Tensor) -> Tensor:
+        """SR from the LR branch's code, or its :meth:`half`, and the latent map, decoder1 ... SR: -> (B, 3, H, W)."""
+        x = self.decoder1(latent_map)  # (B, 64, h, w)
+        if isinstance(code, Tensor):
+            x = _prelu(self.relu_decoder1, torch.cat([code, x], 1))  # (B, 128, h, w)
+        else:
+            x = tuple(z.add_(known) for z, known in zip(self.half(x, LATENT_PART), code, strict=True))
         for s in range(1, self.units):
             x = self.back_project(x, s)
         x = self._last_unit(x)  # (B, 3, H, W)
@@ -560,367 +584,7 @@ def fill(model: SRVAE, tensors: dict[str, Tensor], source: str | os.PathLike) ->
     return model
 
 
-# -- Images -------------------------------------------------------------------------------------------------
-
-# What the formats hold by the ending of a file's name: pixels a side at most, 16 bit, alpha.
-FILE_LIMITS = {".png": (2**31 - 1, True, True), ".tif": (2**31 - 1, True, True), ".webp": (16383, False, True)}
-FILE_LIMITS |= {".jpg": (65500, False, False), ".bmp": (32767, False, False)}
-FILE_LIMITS |= {".jpeg": FILE_LIMITS[".jpg"], ".tiff": FILE_LIMITS[".tif"]}
-IMAGE_SUFFIXES = tuple(FILE_LIMITS)
-PIXEL_LIMIT = 2**28  # pixels that are read unless more are asked for: a small file may hold a picture that fills memory
-
-# Values of EXIF's orientation -> quarter turns to the left, then whether to mirror left and right.
-EXIF_TURNS = {2: (0, True), 3: (2, False), 4: (2, True), 5: (3, True), 6: (3, False), 7: (1, True), 8: (1, False)}
-PICTURE_FORMATS = ("PNG", "JPEG", "BMP", "WEBP")  # Pillow's readers of all but TIFF
-_OPENING = threading.Lock()
-
-
-@contextmanager
-def written_whole(path: str | os.PathLike) -> Iterator[Path]:
-    """Write a file whole or not at all: gives a path beside it, which takes its place at the end.
-
-    After an error nothing stays behind, and what was there before is as it was.
-    """
-    path = Path(path)
-    part = path.with_name(path.name + ".part")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def check_image(image: np.ndarray, what: str = "image") -> np.ndarray:
-    """The image itself if it is one: (H, W), (H, W, 3) or (H, W, 4); uint8, uint16 or float in [0, 1].
-
-    Raises:
-        TypeError: not an array, or of another dtype.
-        ValueError: wrong shape, empty, NaN or infinite.
-    """
-    if not isinstance(image, np.ndarray):
-        raise TypeError(f"{what} must be a NumPy array, not {type(image).__name__}; read files with read_image(path)")
-    if isinstance(image, np.ma.MaskedArray):
-        raise TypeError(f"{what} must be a plain array, not a masked one: fill what is masked first")
-    if image.dtype.str[1:] not in ("u1", "u2", "f4", "f8"):
-        raise TypeError(f"{what} must be uint8, uint16 or float in [0, 1], not {image.dtype}")
-    if image.ndim not in (2, 3) or (image.ndim == 3 and image.shape[2] not in (3, 4)):
-        raise ValueError(f"{what} must be of shape (H, W), (H, W, 3) or (H, W, 4), not {image.shape}")
-    if 0 in image.shape:
-        raise ValueError(f"{what} is empty: its shape is {image.shape}")
-    if image.dtype.kind == "f" and not np.isfinite(image).all():
-        raise ValueError(f"{what} has NaN or infinite values")
-    return image
-
-
-@dataclass
-class _Stored:
-    """A picture as its file stores it: what is needed to make an image of it.
-
-    ``samples`` are (H, W, C), of the colours of ``space`` ("L", which is grey, "RGB" or "CMYK"), and perhaps alpha.
-    """
-
-    samples: np.ndarray
-    space: str
-    profile: bytes | None
-    orientation: object
-    frames: int
-
-
-class _RefusedError(ValueError):
-    """A picture that is not damaged but would not be read right; the message goes on after the file's name."""
-
-
-def read_image(
-    source: str | os.PathLike | bytes | bytearray | memoryview, *, pixel_limit: int = PIXEL_LIMIT
-) -> np.ndarray:
-    """A PNG, JPEG, TIFF, WebP or BMP file, or the bytes of one: (H, W, 3) or (H, W, 4) with alpha, uint8 or uint16.
-
-    Colours are sRGB, converted from the file's ICC profile where it has one; alpha is straight; what EXIF says of the
-    orientation is done. Grey files have three equal channels. Of several frames or pages the first is read, and a
-    warning says so. Another says when a profile is damaged or not one for such a file: then colours are taken as sRGB.
-
-    Args:
-        source: a path or bytes.
-        pixel_limit: the most pixels that are read.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: no image, damaged, larger than the limit, or one that would not be read right: CMYK without a
-            profile, Lab, PNG of a wide gamut by cICP alone, and samples of other than 1, 2, 4, 8 or 16 bit.
-    """
-    given = isinstance(source, bytes | bytearray | memoryview)
-    name = "the data given" if given else str(source)
-    if not given:
-        check_file(source)
-    data = bytes(source) if given else Path(source).read_bytes()
-    try:
-        stored = (_stored_tiff if data[:2] in (b"II", b"MM") else _stored_picture)(data, pixel_limit)
-    except _RefusedError as error:
-        raise ValueError(f"{name} {error}") from None
-    except (MemoryError, ImportError):
-        raise
-    except Exception as error:  # readers raise many kinds for what is damaged
-        kinds = "PNG, JPEG, TIFF, BMP and WebP can"
-        raise ValueError(f"{name} is no image that can be read ({kinds}), or it is damaged: {error}") from error
-    if stored.frames > 1:
-        warnings.warn(f"{name} has {stored.frames} frames or pages, of which the first is read", stacklevel=2)
-    image = stored.samples
-    try:
-        image = _in_srgb(image, stored.space, stored.profile) if stored.profile else image
-    except Exception as error:  # of many kinds, too
-        if stored.space == "CMYK":
-            raise ValueError(f"{name} is CMYK, and its colour profile is damaged: {error}") from error
-        warnings.warn(f"{name} has a colour profile of no use, so it is taken as sRGB: {error}", stacklevel=2)
-    if image.shape[2] < 3:
-        image = image[..., [0, 0, 0, 1][: image.shape[2] + 2]]
-    upright = (0, False)
-    quarters, mirrored = EXIF_TURNS.get(stored.orientation, upright) if isinstance(stored.orientation, int) else upright
-    image = np.rot90(image, quarters)
-    return np.require(image[:, ::-1] if mirrored else image, requirements="CW")  # Pillow's own must not be written to
-
-
-def check_file(path: str | os.PathLike) -> None:
-    """See that a path leads to a file that can be read whole: a pipe would never end.
-
-    Raises:
-        FileNotFoundError: there is nothing. ValueError: it is something else.
-    """
-    if not stat.S_ISREG(os.stat(path).st_mode):
-        raise ValueError(f"{path} is a folder, a pipe or a device, not an image file")
-
-
-def _check_size(width: int, height: int, pixel_limit: int) -> None:
-    if not (isinstance(width, int) and isinstance(height, int) and width > 0 and height > 0):  # tags may hold anything
-        raise _RefusedError(f"has {width!r}x{height!r} pixels")
-    if width * height > pixel_limit:
-        raise _RefusedError(f"has {width}x{height} pixels, more than the {pixel_limit} that pixel_limit allows")
-
-
-@contextmanager
-def _silent(library: str) -> Iterator[None]:
-    """Let a library's reader say what is wrong by its error alone."""
-    logger = logging.getLogger(library)
-    logger.addFilter(_nothing)
-    try:
-        yield
-    finally:
-        logger.removeFilter(_nothing)
-
-
-def _nothing(record: logging.LogRecord) -> bool:
-    return False
-
-
-def open_picture(source: BinaryIO | Path, formats: Sequence[str]) -> PIL.Image.Image:
-    """A picture that Pillow has opened, its pixels not read, however many they are: `read_image` has its own limit."""
-    with _OPENING:  # Pillow's holds for the whole process and cannot be raised for one file
-        limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
-        try:
-            return PIL.Image.open(source, formats=formats)
-        finally:
-            PIL.Image.MAX_IMAGE_PIXELS = limit
-
-
-def _stored_picture(data: bytes, pixel_limit: int, format: str | None = None) -> _Stored:
-    """What is no TIFF file, by Pillow; 16-bit PNG, of which Pillow reads the upper half, by libpng."""
-    picture = open_picture(io.BytesIO(data), [format] if format else PICTURE_FORMATS)
-    _check_size(*picture.size, pixel_limit)
-    space, profile, orientation = "RGB", picture.info.get("icc_profile"), 1
-    if picture.format == "PNG" and (at := data.find(b"cICP", 0, data.find(b"IDAT"))) > 0:
-        primaries, transfer = data[at + 4 : at + 6]  # of ITU-T H.273: 1 and 1 or 13 are sRGB's
-        if transfer not in (1, 13) or (primaries != 1 and not profile):
-            raise _RefusedError(f"has colours of another kind (cICP {primaries}, {transfer}): convert it to sRGB first")
-    if picture.mode == "CMYK" and profile:
-        space = "CMYK"
-    elif picture.mode in ("CMYK", "LAB"):
-        raise _RefusedError(f"is {picture.mode} without a way to sRGB: convert it to RGB first")
-    elif picture.mode[0] in "1L":  # grey is 1, L, LA or La in Pillow
-        space = "L"
-    frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)  # the second of an MPO is no further one
-    if picture.format == "PNG" and "16" in picture.tile[0].args:
-        import imagecodecs  # only here and for TIFF: machines that train need not have it
-
-        with _silent("imagecodecs"):
-            samples = np.atleast_3d(imagecodecs.png_decode(data))
-        space = "L" if samples.shape[2] < 3 else "RGB"  # Pillow does not tell grey with alpha from RGB here
-    else:
-        samples = np.asarray(picture.convert(space + "A" * picture.has_transparency_data))
-    with suppress(Exception):  # a damaged block makes no picture unreadable
-        orientation = picture.getexif().get(PIL.ExifTags.Base.Orientation, 1)
-    return _Stored(np.atleast_3d(samples), space, profile, orientation, frames)
-
-
-def _stored_tiff(data: bytes, pixel_limit: int) -> _Stored:
-    """The first page of a TIFF file: grey and RGB of 8 and 16 bit by tifffile, the rest by Pillow."""
-    import tifffile
-
-    with _silent("tifffile"), tifffile.TiffFile(io.BytesIO(data)) as file:
-        page, pages = file.pages.first, len(file.pages)
-        _check_size(page.imagewidth, page.imagelength, pixel_limit)
-        _check_size(page.tilewidth or 1, page.tilelength or 1, max(pixel_limit, 2**22))  # each is held as a whole
-        colours = {"MINISWHITE": 1, "MINISBLACK": 1, "RGB": 3}.get(getattr(page.photometric, "name", ""))
-        bits, whole = page.bitspersample, page.sampleformat == tifffile.SAMPLEFORMAT.UINT
-        if whole and colours and bits in (8, 16) and page.samplesperpixel in range(colours, 9):
-            profile, orientation = (page.tags.valueof(tag) for tag in ("InterColorProfile", "Orientation"))
-            return _Stored(_tiff_samples(page, colours), "L" if colours == 1 else "RGB", profile, orientation, pages)
-        if not whole or bits not in (1, 2, 4, 8) or colours == 3:
-            kinds = f"{page.samplesperpixel} of {bits} bit, {page.sampleformat!r}, {page.photometric!r}"
-            raise _RefusedError(f"has samples that are not read: {kinds}")
-    stored = _stored_picture(data, pixel_limit, "TIFF")
-    stored.frames = pages
-    return stored
-
-
-def _tiff_samples(page: tifffile.TiffPage, colours: int) -> np.ndarray:
-    """The samples of a grey or RGB page, (H, W, C), white at the top and alpha straight."""
-    image = page.asarray()
-    if page.planarconfig == 2 and page.samplesperpixel > 1:  # a plane for every sample
-        image = np.moveaxis(image, 0, -1)
-    image = image.reshape(page.imagelength, page.imagewidth, page.samplesperpixel)
-    values, peak = image[..., :colours], peak_of(image.dtype)
-    if page.photometric.name == "MINISWHITE":
-        values = peak - values
-    at = alpha_of(page)
-    if at is None:
-        return values
-    alpha = image[..., colours + at : colours + at + 1]
-    if page.extrasamples and page.extrasamples[at].name == "ASSOCALPHA":  # colours are multiplied by it
-        values = np.rint(np.minimum(values * (peak / np.maximum(alpha, 1)), peak)).astype(image.dtype)
-    return np.concatenate([values, alpha], 2)
-
-
-def alpha_of(page: tifffile.TiffPage) -> int | None:
-    """Which of the samples behind a page's colours is alpha; the others are masks, or something else."""
-    kinds = [kind.name for kind in page.extrasamples]
-    if not kinds:  # a fourth sample without a word about it is alpha for everybody
-        return 0 if page.samplesperpixel == (4 if page.photometric.name == "RGB" else 2) else None
-    return next((i for i, kind in enumerate(kinds) if kind in ("ASSOCALPHA", "UNASSALPHA")), None)
-
-
-def _in_srgb(image: np.ndarray, space: str, profile: bytes) -> np.ndarray:
-    """Colours of an ICC profile in sRGB; samples as of :class:`_Stored`, of which alpha stays and CMYK becomes RGB."""
-    srgb = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB"))
-    source = PIL.ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    if (meant := source.profile.xcolor_space.strip()) != ("GRAY" if space == "L" else space):
-        raise ValueError(f"it is for {meant} and not {space}")
-    colours = len(PIL.Image.new(space, (1, 1)).getbands())
-    transform = PIL.ImageCms.buildTransform(source, srgb, space, "RGB")
-
-    def convert(samples: np.ndarray) -> np.ndarray:
-        picture = PIL.Image.fromarray(samples[..., 0] if colours == 1 else samples, space)
-        return np.asarray(PIL.ImageCms.applyTransform(picture, transform))
-
-    # sRGB goes by many profiles; what they do to a few colours is no more than rounding, and then nothing is done.
-    few = np.stack(np.meshgrid(*[np.arange(0, 256, 51, np.uint8)] * colours), -1).reshape(1, -1, colours)
-    if colours < 4 and np.abs(convert(few).astype(int) - few).max() <= 1:
-        return image
-    values = np.ascontiguousarray(image[..., :colours])
-    if image.dtype.itemsize == 2:  # Pillow converts 8 bit alone
-        import imagecodecs
-
-        options = {"colorspace": "gray" if colours == 1 else "rgb", "outcolorspace": "rgb"}
-        options["flags"] = imagecodecs.CMS.FLAGS.NOOPTIMIZE  # its tables are off by 6 levels of 255 in dark colours
-        values = imagecodecs.cms_transform(
-            values[..., 0] if colours == 1 else values, profile, srgb.tobytes(), **options
-        )
-    else:
-        values = convert(values)
-    return np.concatenate([values[..., 1:2] if colours == 1 else values, image[..., colours:]], 2)
-
-
-def check_target(path: str | os.PathLike, shape: tuple[int, ...], dtype: np.dtype) -> str:
-    """See before the work that a file of this name can hold an image of that shape and dtype.
-
-    Returns:
-        The name's ending, in small letters.
-
-    Raises:
-        ValueError: an ending that is not among IMAGE_SUFFIXES, or a format that cannot hold so many pixels a side,
-            16 bit or alpha; no format holds float.
-    """
-    ending, alpha = Path(path).suffix.lower(), len(shape) == 3 and shape[2] == 4
-    if ending not in FILE_LIMITS:
-        raise ValueError(f"{path}: cannot write such files; the name must end in one of {', '.join(IMAGE_SUFFIXES)}")
-    side, deep, transparent = FILE_LIMITS[ending]
-    if np.dtype(dtype).kind == "f":
-        raise ValueError(f"{path}: image files hold 8 or 16 bit, not float: convert first")
-    if np.dtype(dtype).itemsize == 2 and not deep:
-        raise ValueError(f"{path}: {ending} files do not hold 16 bit, PNG and TIFF do")
-    if alpha and not transparent:
-        raise ValueError(f"{path}: {ending} files do not hold alpha, PNG, TIFF and WebP do")
-    if max(shape[:2]) > side:
-        raise ValueError(
-            f"{path}: {ending} files hold at most {side} pixels a side, not {max(shape[:2])}; TIFF and PNG do"
-        )
-    return ending
-
-
-def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
-    """Write (H, W), (H, W, 3) RGB or (H, W, 4) uint8 or uint16 in the format that the file name says.
-
-    JPEG and WebP are written with little loss, quality 95 (WebP with none where its lossy form is too small); the
-    others with none.
-
-    Raises:
-        TypeError: no image. ValueError: the format cannot hold it (see :func:`check_target`).
-    """
-    ending = check_target(path, check_image(image).shape, image.dtype)
-    with written_whole(path) as part:
-        if ending in (".tif", ".tiff"):
-            import tifffile
-
-            extra = {"extrasamples": ["unassalpha"]} if image.shape[2:] == (4,) else {}
-            kind = "minisblack" if image.ndim == 2 else "rgb"
-            tifffile.imwrite(part, image, photometric=kind, compression="zlib", predictor=True, metadata=None, **extra)
-        elif image.dtype.itemsize == 2:
-            import imagecodecs
-
-            part.write_bytes(imagecodecs.png_encode(image.astype(np.uint16)))  # in this machine's order of bytes
-        else:
-            save_picture(PIL.Image.fromarray(image), part, ending)
-
-
-def save_picture(picture: PIL.Image.Image, path: Path, ending: str, **notes: object) -> None:
-    """Write a picture of 8 bit in the format of an ending, as :func:`write_image` does.
-
-    Args:
-        notes: what the file is to say besides, by Pillow's names: ``icc_profile``, ``exif``, ``dpi``.
-    """
-    format = PIL.Image.registered_extensions()[ending]
-    options = {"PNG": {"compress_level": 3}, "JPEG": {"quality": 95, "subsampling": 0}}.get(format, {})
-    if format != "WEBP":
-        picture.save(path, format, **options, **notes)
-        return
-    try:
-        picture.save(path, format, quality=95, exact=True, **notes)
-    except ValueError:  # "encoding error 6": the lossy form has no place for the blocks of, say, 16000x12000 pixels
-        picture.save(path, format, lossless=True, exact=True, **notes)
-
-
-def peak_of(dtype: np.dtype) -> int:
-    """What stands for white in images of a dtype: 255, 65535, or 1 for float."""
-    return {"u1": 255, "u2": 65535}.get(np.dtype(dtype).str[1:], 1)  # in either order of bytes
-
-
-def as_rgb(image: np.ndarray) -> np.ndarray:
-    """The colours of a grey, RGB or RGBA image, (H, W, 3) of the same dtype."""
-    return np.repeat(image[..., None], 3, 2) if image.ndim == 2 else image[..., :3]
-
-
-def visible_colours(image: np.ndarray) -> np.ndarray:
-    """:func:`as_rgb`, where pixels that cannot be seen at all have the colour of the nearest that can.
-
-    What is hidden is often black, and would be enlarged into a dark rim.
-    """
-    colours = as_rgb(image)
-    if image.shape[2:] != (4,) or image[..., 3].all() or not image[..., 3].any():
-        return colours
-    hidden = (image[..., 3] == 0).astype(np.uint8)
-    _, nearest = cv2.distanceTransformWithLabels(hidden, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    shown = hidden == 0
-    places = np.zeros(nearest.max() + 1, int)
-    places[nearest[shown]] = np.flatnonzero(shown)  # OpenCV numbers what is seen; its numbers' order is its own affair
-    return colours.reshape(-1, 3)[places[nearest]]
+# -- Images as tensors --------------------------------------------------------------------------------------
 
 
 def to_tensor(image: np.ndarray) -> Tensor:
@@ -1011,8 +675,11 @@ BLOCK = 1024  # edge of what is computed at once, in pixels of the answer: bound
 # outermost of 16 next to nothing. Three back-projections see 12 more, of which the nearest count.
 HALO = 16
 DECODER_HALO = 11
-DRAFT_HALO = 5  # and for pictures in motion: off by a grey level at their edge, by a few at 8x
+ENCODER_HALO = 12
+CELL = 128  # edge of what a Sampler with a cache encodes at once, more or less, in LR samples
+DRAFT_HALO = {4: 4, 8: 5}  # and for pictures in motion: off by a few grey levels at their edge
 CONSISTENCY_STEPS = 3
+PRECISIONS = ("auto", "float32")
 
 
 def turn(x: Tensor, k: int) -> Tensor:
@@ -1056,18 +723,31 @@ class LatentField:
             np.pad(np.arange(n), (4, c - n + 4), mode="symmetric") for n, c in zip(self.size, self.canvas, strict=True)
         ]
         rows, cols = (torch.from_numpy(p).to(lr.device) for p in pads)
-        context = lr[..., rows, :][..., cols]  # mirrored until whole tiles and 4 samples around them fit
-        g = []
-        for i in range(self.grid[0]):  # a row of tiles at a time bounds the memory
-            band = context[..., i * self.step : i * self.step + self.tile + 8, :].unfold(3, self.tile + 8, self.step)
-            edge = 4 * model.scale  # room for the kernel around each tile
-            up = network_input(band[0].permute(2, 0, 1, 3), model.scale, eight_bit)  # (tiles of the row, 3, ., .)
-            g.append(model.generator(up[..., edge:-edge, edge:-edge]))
-        self.g = torch.cat(g)  # (tiles, 1024)
-        rows, cols = (self._ramps(n) for n in self.grid)
-        self.weight = (rows[:, None, :, None] * cols[:, None]).flatten(0, 1).to(lr.device)  # (tiles, tile, tile)
-        self.zero = model.latent_map(torch.zeros_like(self.g[:1]))  # (1, C, tile, tile)
-        self.rest = self._blend(self.zero * self.weight[:, None])
+        self._context = lr[..., rows, :][..., cols]  # mirrored until whole tiles and 4 samples around them fit
+        self._eight_bit, self._g = eight_bit, [None] * self.grid[0]
+        self._weights = [self._ramps(n).to(lr.device) for n in self.grid]  # of rows and columns
+        self.zero = model.latent_map(lr.new_zeros(1, LATENTS))  # (1, C, tile, tile)
+
+    @property
+    def g(self) -> Tensor:
+        """g(LR) of every tile, (tiles, 1024)."""
+        return torch.cat([self._row_of_g(i) for i in range(self.grid[0])])
+
+    def _row_of_g(self, i: int) -> Tensor:
+        """g(LR) of a row of tiles, made when first needed: always of a whole row, so that its bytes are the same."""
+        if self._g[i] is None:
+            s, wide = self.model.scale, self.tile + 8
+            band = self._context[..., i * self.step : i * self.step + wide, :].unfold(3, wide, self.step)
+            with inference(self.zero.device):
+                up = network_input(band[0].permute(2, 0, 1, 3), s, self._eight_bit)  # (tiles of the row, 3, ., .)
+                self._g[i] = self.model.generator(up[..., 4 * s : -4 * s, 4 * s : -4 * s])  # the kernel had room around
+        return self._g[i]
+
+    @cached_property
+    def rest(self) -> Tensor:
+        """What z = 0 gives, (1, C, h, w)."""
+        with inference(self.zero.device):
+            return self.part(None, (0, 0, *self.size))
 
     def _ramps(self, tiles: int) -> Tensor:
         """Blending weights along one axis, (tiles, tile): ramps towards neighbours, 1 at the image's border."""
@@ -1078,37 +758,54 @@ class LatentField:
         weights[:-1, self.step :] = ramp.flip(0)
         return weights
 
-    def _blend(self, maps: Tensor) -> Tensor:
-        """(tiles, C, tile, tile) -> their sum on the image, (1, C, h, w)."""
-        columns = maps.flatten(1).T[None]  # (1, C * tile * tile, tiles)
-        whole = F.fold(columns, self.canvas, self.tile, stride=self.step)
-        return whole[..., : self.size[0], : self.size[1]]
+    def z(self, eps: Tensor, temperature: float, seen: Rect | None = None) -> Tensor:
+        """z = temperature * 0.1 * g(LR) * eps, (tiles, 1024); where a rectangle is given, right in its tiles only.
 
-    def z(self, eps: Tensor, temperature: float) -> Tensor:
-        """z = temperature * 0.1 * g(LR) * eps, (tiles, 1024)."""
-        return temperature * PRIOR_SD * self.g * eps.to(self.g.device)
+        The temperature multiplies eps first: noise that has it in it already gives the same bytes.
+        """
+        if seen is None:
+            return PRIOR_SD * self.g * (temperature * eps.to(self.zero.device))
+        z = self.zero.new_zeros(eps.shape)
+        for i in self._reaching(seen)[0]:
+            row = slice(i * self.grid[1], (i + 1) * self.grid[1])
+            z[row] = PRIOR_SD * self._row_of_g(i) * (temperature * eps[row].to(z))
+        return z
 
     def map(self, z: Tensor | None, seen: Rect | None = None) -> Tensor:
         """The blended latent map of the image, (1, C, h, w); None for z = 0.
 
         Where a rectangle is given, the map is right inside it only, and quicker made.
         """
-        if z is None:
-            return self.rest
-        tiles = torch.arange(len(z)) if seen is None else self._tiles_in(seen)
-        change = self.zero.new_zeros(len(z), *self.zero.shape[1:])
-        # What is left of z = 0 in a tile is taken out, so that only what the noise adds keeps its variance.
-        change[tiles] = (self.model.latent_map(z[tiles]) - self.zero) * self.weight[tiles, None].sqrt()
-        return self.rest + self._blend(change)
+        if z is None or seen is None:
+            return self.rest if z is None else self.part(z, (0, 0, *self.size))
+        whole = self.rest.clone()
+        _cut(whole, seen)[:] = self.part(z, seen)
+        return whole
 
-    def _tiles_in(self, rect: Rect) -> Tensor:
-        """The numbers of the tiles that reach into a rectangle."""
-        sides = zip(rect[:2], rect[2:], self.grid, strict=True)
-        rows, cols = (
-            torch.arange(max(0, (start - self.tile) // self.step + 1), min(tiles, (start + n - 1) // self.step + 1))
-            for start, n, tiles in sides
-        )
-        return (rows[:, None] * self.grid[1] + cols).flatten()
+    def _reaching(self, rect: Rect) -> list[range]:
+        """The rows and the columns of the tiles that reach into a rectangle."""
+        return [
+            range(max(0, (start - self.tile) // self.step + 1), min(tiles, (start + n - 1) // self.step + 1))
+            for start, n, tiles in zip(rect[:2], rect[2:], self.grid, strict=True)
+        ]
+
+    def part(self, z: Tensor | None, seen: Rect) -> Tensor:
+        """The latent map of a rectangle alone, (1, C, height, width), from the tiles that reach into it."""
+        rows, cols = self._reaching(seen)
+        weight = (self._weights[0][rows][:, None, :, None] * self._weights[1][cols][:, None]).flatten(0, 1)[:, None]
+        place = seen[0] - rows[0] * self.step, seen[1] - cols[0] * self.step, *seen[2:]
+        canvas = tuple((len(n) - 1) * self.step + self.tile for n in (rows, cols))
+
+        def blended(maps: Tensor) -> Tensor:
+            """(tiles, C, tile, tile) -> their sum on the rectangle."""
+            return _cut(F.fold(maps.flatten(1).T[None], canvas, self.tile, stride=self.step), place)
+
+        rest = blended(self.zero * weight)
+        if z is None:
+            return rest
+        tiles = (torch.tensor(rows)[:, None] * self.grid[1] + torch.tensor(cols)).flatten()
+        # What is left of z = 0 in a tile is taken out, so that only what the noise adds keeps its variance.
+        return rest + blended((self.model.latent_map(z[tiles]) - self.zero) * weight.sqrt())
 
 
 def network_input(lr: Tensor, scale: int, eight_bit: bool) -> Tensor:
@@ -1123,6 +820,23 @@ def consistent(y: Tensor, lr: Tensor, scale: int) -> Tensor:
     return y
 
 
+def consistent_at_once(y: Tensor, lr: Tensor, scale: int) -> Tensor:
+    """:func:`consistent` in a third of the time, by one filter on the LR grid; the same but beside the border."""
+    lacking = F.pad(lr - bicubic(y, scale, up=False), [8] * 4, mode="replicate")
+    return y + bicubic(F.conv2d(lacking, _all_steps(scale).to(lr).expand(3, -1, -1, -1), groups=3), scale, up=True)
+
+
+@lru_cache
+def _all_steps(scale: int) -> Tensor:
+    """What the steps of :func:`consistent` add of what is lacking at one LR sample, (1, 1, 17, 17)."""
+    lacking = F.pad(torch.ones(1, 1, 1, 1, dtype=torch.float32), [16] * 4)
+    total = lacking.clone()
+    for _ in range(CONSISTENCY_STEPS - 1):
+        lacking = lacking - bicubic(bicubic(lacking, scale, up=True), scale, up=False)
+        total += lacking
+    return total[..., 8:-8, 8:-8]
+
+
 class Sampler:
     """Encodes an LR image once and decodes it for many latents: what a slider calls.
 
@@ -1131,35 +845,96 @@ class Sampler:
         lr: (H, W, 3) uint8, uint16 or float in [0, 1], also (H, W) or (H, W, 4), of which it enlarges the colours.
             The answer to grey, that is to three equal channels, is grey.
         consistency: back-project each answer until its downscaled version matches the LR image.
-        cache: keep the encoded image, 64 numbers for each LR pixel and three for each of the answer. False encodes each
-            block anew when it is decoded, in memory that does not grow with the image.
+        cache: keep what was encoded, in cells of CELL x CELL LR samples, each encoded when it is first needed. False
+            encodes each block anew when it is decoded, in memory that does not grow with the image.
         block: edge of what is computed at once, in pixels of the answer; the smaller, the less memory is needed.
+        precision: "auto" convolves in bfloat16 where the device does so natively, in half the time and off by two grey
+            levels at most in most pictures; "float32" gives the same bytes everywhere.
 
     Attributes:
         model, consistency, block: as given. rect: the whole image, (0, 0, H, W). grey: whether it is grey.
         lr: its :func:`visible_colours`, (H, W, 3); pixels: the same, (1, 3, H, W) float32 in [0, 1].
         field: its :class:`LatentField`; tiles: how many tiles, each with 1,024 latents of its own, cover the image.
-        code, up: what input2 makes of it, (1, 64, H, W), and its enlargement, (1, 3, s*H, s*W); None without a cache.
+        bfloat16: whether answers are convolved in it.
 
     Raises:
-        TypeError, ValueError: when lr is no image (see :func:`check_image`), or the model none that can answer.
+        TypeError, ValueError: when lr is no image (see :func:`check_image`), the model none that can answer, or there
+            is no such precision.
     """
 
     def __init__(
-        self, model: SRVAE, lr: np.ndarray, *, consistency: bool = True, cache: bool = True, block: int = BLOCK
+        self,
+        model: SRVAE,
+        lr: np.ndarray,
+        *,
+        consistency: bool = True,
+        cache: bool = True,
+        block: int = BLOCK,
+        precision: str = "auto",
     ) -> None:
         device = check_model(model)
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+        self.bfloat16 = precision == "auto" and has_bfloat16(device)
         self.model, self.lr, self.consistency = model, visible_colours(check_image(lr, "lr")), consistency
         self.grey = bool((self.lr == self.lr[..., :1]).all())
         self.rect: Rect = (0, 0, *lr.shape[:2])
         self.pixels, self.block = rgb_tensor(self.lr).to(device), block
-        self.code: Tensor | None = None
-        self.up: Tensor | None = None
         with inference(device):
             self.field = LatentField(model, self.pixels, lr.dtype == np.uint8)
             self.tiles = self.field.tiles
-            if cache:
-                self.code, self.up = self._encode_blocks(), self._enlarge(self.pixels)
+        # What is kept, and its samples for each LR sample: code, enlargement, and what unit 1 makes of the code.
+        kinds = (64, 1, self.bfloat16), (3, model.scale, False), (32, 2, True), (32, 1, True)
+        self._kept = [(self._empty(*kind), kind[1]) for kind in kinds if cache]
+        self._encoded: set[Rect] = set()
+
+    def _empty(self, channels: int, factor: int, bfloat16: bool) -> Tensor:
+        """A map of the image, which takes memory when it is written to."""
+        size = (1, channels, *(factor * n for n in self.rect[2:]))
+        dtype = torch.bfloat16 if bfloat16 else torch.float32
+        return torch.empty(size, dtype=dtype, device=self.pixels.device, memory_format=torch.channels_last)
+
+    @property
+    def code(self) -> Tensor | None:
+        """What input2 makes of the image, (1, 64, H, W) float32; encodes what is not yet. None without a cache."""
+        self.encode(self.rect)
+        return self._kept[0][0].float() if self._kept else None
+
+    @property
+    def up(self) -> Tensor | None:
+        """The enlarged image that the network sees, (1, 3, s*H, s*W); encodes what is not yet. None without a cache."""
+        self.encode(self.rect)
+        return self._kept[1][0] if self._kept else None
+
+    def is_encoded(self, region: Rect) -> bool:
+        """Whether a region, (top, left, height, width) in LR samples, is decoded without encoding anything first."""
+        return bool(self._kept) and not self._missing(self.seen(region, draft=False))
+
+    def _missing(self, rect: Rect) -> list[Rect]:
+        """The cells that reach into a rectangle and are not encoded. Their grid is fixed: bytes depend on no order."""
+        sides = []
+        for start, size, whole in zip(rect[:2], rect[2:], self.rect[2:], strict=True):
+            cells = pairwise(_cell_borders(whole))
+            sides.append([(a, b - a) for a, b in cells if a < start + size and b > start])
+        cells = [(y, x, h, w) for y, h in sides[0] for x, w in sides[1]]
+        return [cell for cell in cells if cell not in self._encoded]
+
+    def seen(self, region: Rect, draft: bool) -> Rect:
+        """Where a latent map must be right for a region's answer, or for its draft, in LR samples."""
+        # The fewer layers a block goes through, the less around it reaches into it.
+        halo = HALO if not self._kept else DRAFT_HALO[self.model.scale] if draft else DECODER_HALO
+        return _with_halo(_checked_region(region, self.rect), self.rect[2:], halo)
+
+    def encode(self, rect: Rect) -> None:
+        """Encode what is not yet of a rectangle in LR samples, and keep it, if there is a cache."""
+        for cell in self._missing(rect) if self._kept else ():
+            wide = _with_halo(cell, self.rect[2:], ENCODER_HALO)
+            with inference(self.pixels.device), self._convolving(self.bfloat16):
+                code, up = self._encode(_cut(self.pixels, wide))
+                new = code, up, *self.model.half(code, CODE_PART)
+            for (kept, factor), whole in zip(self._kept, new, strict=True):
+                _cut(kept, cell, factor)[:] = _cut(whole, _within(cell, wide), factor)
+            self._encoded.add(cell)
 
     def __call__(
         self,
@@ -1167,6 +942,7 @@ class Sampler:
         temperature: float = 1.0,
         *,
         eps: Tensor | None = None,
+        latent_map: Tensor | None = None,
         region: Rect | None = None,
         draft: bool = False,
         progress: bool = False,
@@ -1179,50 +955,63 @@ class Sampler:
             seed: of the noise; the same seed gives the same picture on any device.
             temperature: multiplies the prior's standard deviation 0.1; 0 is the deterministic answer.
             eps: (tiles, 1024) noise to use in the place of the seed's.
+            latent_map: (1, C, H, W) to use in the place of noise, such as ``field.map`` gives: 4 channels at 4x, 16 at
+                8x. It need only be right where the region is :meth:`seen`.
             region: (top, left, height, width) in LR samples, to decode that part alone.
-            draft: for pictures in motion: see less around a region, and convolve in bfloat16 where the CPU does so
-                natively, in half the time; the grey levels that this is off by are lost in a JPEG.
+            draft: for pictures in motion: see less around a region, back-project once, and convolve in bfloat16 where
+                the device does so natively; the grey levels that this is off by are lost in a JPEG.
             progress: show a bar (tqdm).
             as_float: give float32, neither clipped nor rounded.
             out: an array to write into.
 
         Returns:
             (s*H, s*W, 3) of the LR image's dtype.
+
+        Raises:
+            ValueError: no such seed, temperature or region, or noise, a map or ``out`` of another shape.
         """
         s, rect = self.model.scale, self.rect if region is None else _checked_region(region, self.rect)
-        # The fewer layers a block goes through, the less around it reaches into it.
-        halo = HALO if self.code is None else DRAFT_HALO if draft else DECODER_HALO
-        seen = None if region is None else _with_halo(rect, self.rect[2:], halo)
+        seen = self.seen(rect, draft)
         dtype = np.dtype(np.float32) if as_float else self.lr.dtype
         image = _canvas((rect[2] * s, rect[3] * s, 3), dtype, out)
         with inference(self.pixels.device):
-            latent_map = self._latent_map(seed, temperature, eps, seen)
+            latents = self._latents(seed, temperature, eps, latent_map, seen)
             for block in tqdm(self._blocks(rect), disable=not progress, unit="block"):
                 top, left, height, width = (n * s for n in _within(block, rect))
-                answer = self._decode(block, latent_map, halo, draft)
-                image[top : top + height, left : left + width] = to_image(answer, dtype)
+                wide = self.seen(block, draft)
+                answer = self._decode(wide, _cut(latents, _within(wide, seen)), draft)
+                part = _cut(without_colour(answer) if self.grey else answer, _within(block, wide), s)
+                image[top : top + height, left : left + width] = to_image(part, dtype)
         return image
 
-    def _latent_map(self, seed: int, temperature: float, eps: Tensor | None, seen: Rect | None) -> Tensor:
-        """The image's latent map, (1, C, h, w), right at least where it is seen."""
+    def _latents(
+        self, seed: int, temperature: float, eps: Tensor | None, latent_map: Tensor | None, seen: Rect
+    ) -> Tensor:
+        """The latent map of what is seen, (1, C, h, w)."""
         generator, shape = noise_generator(seed, temperature), (self.tiles, LATENTS)
+        if latent_map is not None:
+            if tuple(latent_map.shape) != (whole := (1, *self.field.zero.shape[1:2], *self.rect[2:])):
+                raise ValueError(f"latent_map must be of shape {whole} here, not {tuple(latent_map.shape)}")
+            return _cut(latent_map.to(self.pixels), seen)
         if eps is not None and tuple(eps.shape) != shape:
             raise ValueError(f"eps must be of shape {shape} for this image, not {tuple(eps.shape)}")
-        if not temperature:  # z = 0: the map is at hand
-            return self.field.map(None)
+        if not temperature:
+            return self.field.part(None, seen)
         draw = noise(generator, self.tiles) if eps is None else eps
-        return self.field.map(self.field.z(draw, temperature), seen)
+        return self.field.part(self.field.z(draw, temperature, seen), seen)
 
-    def _decode(self, block: Rect, latent_map: Tensor, halo: int, draft: bool) -> Tensor:
-        """One rectangle of the answer, (1, 3, s*h, s*w), computed with a halo that is thrown away."""
-        s, wide = self.model.scale, _with_halo(block, self.rect[2:], halo)
-        lr = _cut(self.pixels, wide)
-        code, up = self._encode(lr) if self.code is None else (_cut(self.code, wide), _cut(self.up, wide, s))
-        with torch.autocast("cpu", torch.bfloat16, enabled=draft and lr.device.type == "cpu" and has_bfloat16()):
-            answer = self.model.reconstruct(code, _cut(latent_map, wide), up)
-        if self.consistency:
-            answer = consistent(answer, lr, s)
-        return _cut(without_colour(answer) if self.grey else answer, _within(block, wide), s)
+    def _decode(self, wide: Rect, latents: Tensor, draft: bool) -> Tensor:
+        """The answer to a rectangle, (1, 3, s*h, s*w), right but for its rim."""
+        lr, scale = _cut(self.pixels, wide), self.model.scale
+        self.encode(wide)
+        with self._convolving(self.bfloat16 or (draft and has_bfloat16(lr.device))):
+            code, up, *half = [_cut(kept, wide, factor) for kept, factor in self._kept] or self._encode(lr)
+            if draft or self.bfloat16:  # float32 answers are added up in one order, so that their bytes stay
+                code = half or self.model.half(code, CODE_PART)
+            answer = self.model.reconstruct(code, latents, up)
+        if not self.consistency:
+            return answer
+        return (consistent_at_once if draft else consistent)(answer, lr, scale)
 
     def _blocks(self, rect: Rect) -> list[Rect]:
         """Nearly equal blocks that make up a rectangle."""
@@ -1235,21 +1024,22 @@ class Sampler:
         parts = math.ceil(n * self.model.scale / self.block)
         return [start + i * n // parts for i in range(parts + 1)]
 
-    def _enlarge(self, lr: Tensor) -> Tensor:
-        return network_input(lr, self.model.scale, self.lr.dtype == np.uint8)
-
     def _encode(self, lr: Tensor) -> tuple[Tensor, Tensor]:
-        """The code and the enlargement of a part of the LR image."""
-        up = self._enlarge(lr)
+        """The code of a part of the LR image, and its enlargement."""
+        up = network_input(lr, self.model.scale, self.lr.dtype == np.uint8)
         return self.model.input_code(self.model.features(up)), up
 
-    def _encode_blocks(self) -> Tensor:
-        """The code of the whole image, made block by block: features take far more memory than it."""
-        code = self.pixels.new_empty(1, 64, *self.rect[2:])
-        for block in self._blocks(self.rect):
-            wide = _with_halo(block, self.rect[2:])
-            _cut(code, block)[:] = _cut(self._encode(_cut(self.pixels, wide))[0], _within(block, wide))
-        return code
+    def _convolving(self, bfloat16: bool) -> torch.autocast:
+        return torch.autocast(self.pixels.device.type, torch.bfloat16, enabled=bfloat16)
+
+
+def _cell_borders(n: int) -> list[int]:
+    """Where the cells of n samples begin and end. One lies in the middle, where a picture is looked at first.
+
+    What would be less than a quarter of a cell at either end is a part of its neighbour.
+    """
+    borders = range((n - CELL) // 2 % CELL, n, CELL)
+    return [0, *(at for at in borders if min(at, n - at) >= CELL // 4), n]
 
 
 def check_model(model: SRVAE) -> torch.device:
@@ -1269,9 +1059,17 @@ def inference(device: torch.device) -> Iterator[None]:
         yield
 
 
-def has_bfloat16() -> bool:
-    """Whether the CPU has instructions for bfloat16; emulated, it would be slower than float32."""
-    return torch.cpu._is_avx512_bf16_supported()
+def has_bfloat16(device: torch.device | None = None) -> bool:
+    """Whether a device, None for the CPU, convolves in bfloat16 natively, and in less time than in float32.
+
+    Intel's cores with AVX512-FP16 have AVX512-BF16 too, but without AMX, which a virtual machine may hide, it takes
+    them 1.7 times as long as float32.
+    """
+    kind = "cpu" if device is None else device.type
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    can = torch.cpu.get_capabilities() if kind == "cpu" else {}
+    return can.get("amx_bf16", False) or (can.get("avx512_bf16", False) and not can.get("avx512_fp16", False))
 
 
 def rgb_tensor(image: np.ndarray) -> Tensor:
@@ -1339,6 +1137,7 @@ def super_resolve(
     seed: int = 0,
     self_ensemble: bool = False,
     consistency: bool = True,
+    precision: str = "auto",
     progress: bool = False,
     device: str | torch.device | None = None,
     as_float: bool = False,
@@ -1355,6 +1154,7 @@ def super_resolve(
         seed: of eps; the same seed gives the same picture.
         self_ensemble: average the answers for the 8 flips and rotations, as the release's notebooks do.
         consistency: back-project the answer until its downscaled version matches lr; the release does not.
+        precision: "auto" or "float32" (see :class:`Sampler`).
         progress: show a bar (tqdm).
         device: move the model there first, for example "cuda"; None leaves it where it is.
         as_float: give float32, neither clipped nor rounded, as the release measures it.
@@ -1378,9 +1178,9 @@ def super_resolve(
     if out is not None:
         _canvas(shape, dtype, out)  # refuse it before the work, not after
     if self_ensemble:
-        answer = to_image(_mean_of_turns(lr, model, temperature, seed, consistency, progress), dtype)
+        answer = to_image(_mean_of_turns(lr, model, temperature, seed, consistency, precision, progress), dtype)
     else:
-        sampler = Sampler(model, lr, consistency=consistency, cache=False)
+        sampler = Sampler(model, lr, consistency=consistency, cache=False, precision=precision)
         target = out if lr.shape[2:] == (3,) else None
         answer = sampler(seed, temperature, progress=progress, as_float=as_float, out=target)
     answer = like_given(answer, lr, model.scale)
@@ -1390,7 +1190,7 @@ def super_resolve(
 
 
 def _mean_of_turns(
-    lr: np.ndarray, model: SRVAE, temperature: float, seed: int, consistency: bool, progress: bool
+    lr: np.ndarray, model: SRVAE, temperature: float, seed: int, consistency: bool, precision: str, progress: bool
 ) -> Tensor:
     """The mean of the answers to an image's 8 flips and rotations, each with noise of its own: (1, 3, s*H, s*W)."""
     colours, device = visible_colours(lr), check_model(model)
@@ -1398,7 +1198,8 @@ def _mean_of_turns(
     generator, mean = noise_generator(seed, temperature), torch.zeros((), dtype=torch.float32, device=device)
     for k in tqdm(range(8), disable=not progress, unit="turn"):
         turned = np.rot90(colours, k % 4)  # the turns of `turn`, for images
-        sampler = Sampler(model, turned[:, ::-1] if k >= 4 else turned, consistency=False, cache=False)
+        turned = turned[:, ::-1] if k >= 4 else turned
+        sampler = Sampler(model, turned, consistency=False, cache=False, precision=precision)
         answer = sampler(temperature=temperature, eps=noise(generator, sampler.tiles), as_float=True)
         mean = mean + unturn(to_tensor(answer).to(device), k) / 8
     with inference(device):

@@ -1,4 +1,4 @@
-"""What is done to z besides drawing it: directions, and walks between seeds.
+"""What is done to z besides drawing it: directions, and the line of seeds.
 
 Latents are handled as eps, before z = temperature * 0.1 * g(LR) * eps: there every axis has the prior's standard
 deviation as its unit, so a step of 1 along any direction is one standard deviation of the prior.
@@ -10,28 +10,47 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 import srvae_core as sr
 
+REVISION = 2  # of the way in which they are found: another one gives other directions
 COUNT = 8
 ITERATIONS = 1
-SPARE = 2  # vectors iterated beside those asked for, which makes the last of these converge sooner
+SEED_LIMIT = 2**53
+SPARE = 8  # vectors iterated beside those asked for, which makes the last of these converge sooner
+# What an eye makes of a change at arm's length: standard deviations of a Gaussian, in LR samples, for luma and for
+# colour, which is seen less sharply. At 4x that is 2 and 4 pixels of the answer, at 8x 4 and 8.
+LUMA_BLUR, COLOUR_BLUR = 0.5, 1.0
+# JPEG's luma and two colour differences from RGB.
+YCC = ((0.299, 0.587, 0.114), (-0.1687, -0.3313, 0.5), (0.5, -0.4187, -0.0813))
+# How far windows are evened out when directions are chosen: 0 not at all, 0.5 wholly. Not at all, the window where most
+# moves has all the directions; wholly, some of them are too faint to be seen.
+EVENNESS = 0.35
+BRIGHTER = 0.1  # a mean change of luma below this share of the whole change is no change of brightness
 
 
 @dataclass(frozen=True)
 class Directions:
-    """Orthogonal directions of z that change the picture most, strongest first.
+    """Orthogonal directions of z that change the picture most visibly, most visible first.
 
     Attributes:
-        vectors: (count, 1024) orthonormal, in units of the prior's standard deviation; the same for every tile.
+        vectors: (count, 1024) orthonormal, in units of the prior's standard deviation; the same for every tile. The
+            positive way makes the picture brighter or, where it hardly does either, more detailed.
         effects: (count,) grey levels (root mean square, of 255) by which one unit moves the picture.
+        visible: (count,) the same of what is left when fine speckle is taken out, see :func:`what_one_sees`.
+        places: for each direction the rectangle, (top, left, height, width) in LR samples, where that is most, of the
+            :func:`windows` that it was measured in.
     """
 
     vectors: Tensor
     effects: np.ndarray
+    visible: np.ndarray
+    places: tuple[sr.Rect, ...]
 
 
 @dataclass(frozen=True)
@@ -71,22 +90,115 @@ def windows(sampler: sr.Sampler) -> list[Window]:
 
 
 def find(sampler: sr.Sampler, count: int = COUNT, *, iterations: int = ITERATIONS) -> Directions:
-    """The directions of z that change this image most: right singular vectors of the decoder's Jacobian.
+    """The directions of z that change this image most visibly: right singular vectors of the decoder's Jacobian.
 
-    Subspace iteration: the Jacobian J of eps -> picture is never built, J v and J^T u come from forward and
-    reverse differentiation. So that this takes about a second, the picture is reduced to four windows (see
-    :func:`windows`), and all tiles share a direction. Back-projection onto the LR image is part of J. The start
-    is fixed, and so is the sign (a vector's largest number is positive): the same image gives the same directions.
+    J is the Jacobian of eps -> picture, W what an eye makes of the picture's change (:func:`what_one_sees`). The
+    singular vectors of W J are those of most coherent change; those of J alone are mostly of speckle. They are chosen
+    with the windows evened out (:data:`EVENNESS`), and then turned so that they are ordered by W J itself. Subspace
+    iteration: J is never built, J v and J^T u come from forward and reverse differentiation. So that this takes about a
+    second, the picture is reduced to four windows (see :func:`windows`), and all tiles share a direction.
+    Back-projection onto the LR image is part of J. The start is fixed, and so is the sign: the same image gives the
+    same directions.
 
     Args:
         sampler: with its cache.
-        count: how many directions, 1 to 1022.
-        iterations: of J^T J, 0 or more.
+        count: how many directions, 1 to 1016.
+        iterations: of (W J)^T W J, 0 or more.
 
     Raises:
         TypeError: no sampler, or a count or iterations that are no whole numbers.
         ValueError: the sampler has no cache, or count or iterations are out of range.
     """
+    _check(sampler, count, iterations)
+    picture, scale = picture_of_steps(sampler), sampler.model.scale
+    origin = torch.zeros(1, sr.LATENTS, device=sampler.pixels.device)
+    pull = torch.func.vjp(lambda step: what_one_sees(picture(step), scale), origin)[1]
+
+    def push(vector: Tensor) -> Tensor:
+        """J v: forward differentiation."""
+        return torch.func.jvp(picture, (origin,), (vector[None],))[1][0]
+
+    def pull_back(change: Tensor) -> Tensor:
+        """(W J)^T u: reverse differentiation."""
+        return pull(change[None])[0][0]
+
+    # Every vector starts from the same point, so what does not depend on the vector is computed once for all.
+    push_all, pull_all = torch.func.vmap(push), torch.func.vmap(pull_back)
+    start = torch.randn(sr.LATENTS, count + SPARE, generator=torch.Generator().manual_seed(0)).to(origin)
+    basis = torch.linalg.qr(start).Q
+    changes = push_all(basis.T)  # (count + SPARE, windows, 3, height, width)
+    gain = _evened(what_one_sees(changes, scale))
+    for _ in range(iterations):
+        basis = torch.linalg.qr(pull_all(gain.square() * what_one_sees(changes, scale)).T).Q
+        changes = push_all(basis.T)
+    seen = what_one_sees(changes, scale)
+    chosen = _main_axes(gain * seen)[:count]
+    mixing = _main_axes(torch.tensordot(chosen, seen, 1)) @ chosen
+    changes, seen = (255 * torch.tensordot(mixing, x, 1) for x in (changes, seen))
+    parts = [
+        tuple((rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start))
+        for rows, columns in (window.outer for window in windows(sampler))
+    ]
+    return Directions(
+        vectors=(_signs(changes, picture(origin), scale)[:, None] * (mixing @ basis.T)).cpu(),
+        effects=changes.flatten(1).square().mean(1).sqrt().cpu().numpy(),
+        visible=seen.flatten(1).square().mean(1).sqrt().cpu().numpy(),
+        places=tuple(parts[i] for i in seen.square().sum((2, 3, 4)).argmax(1).tolist()),
+    )
+
+
+def what_one_sees(change: Tensor, scale: int) -> Tensor:
+    """A change of a picture without its speckle: W of :func:`find`, a linear map.
+
+    Args:
+        change: (..., 3, height, width) RGB, of any range.
+        scale: 4 or 8, pixels for each LR sample.
+
+    Returns:
+        (..., 3, height, width): luma and two colour differences, low-passed. Beyond the edge nothing changes.
+    """
+    mixed = torch.einsum("ij,...jhw->...ihw", torch.tensor(YCC, device=change.device), change)
+    luma, colour = mixed[..., :1, :, :], mixed[..., 1:, :, :]
+    return torch.cat([_blurred(luma, LUMA_BLUR * scale), _blurred(colour, COLOUR_BLUR * scale)], -3)
+
+
+def _main_axes(changes: Tensor) -> Tensor:
+    """Orthonormal mixtures of n changes, (n, ...), that are largest one after another: rows of (n, n)."""
+    return torch.linalg.svd(changes.flatten(1).T, full_matrices=False).Vh
+
+
+def _evened(seen: Tensor) -> Tensor:
+    """What each window's changes are multiplied by, so that they count more alike.
+
+    From the changes that any steps make, (n, windows, 3, height, width) -> (windows, 1, 1, 1).
+    """
+    energy = seen.square().mean((0, 2, 3, 4))[:, None, None, None]
+    return (energy.mean() / energy.clamp(min=1e-12)) ** EVENNESS
+
+
+def _blurred(x: Tensor, sigma: float) -> Tensor:
+    """(..., height, width) after a Gaussian of that standard deviation in pixels."""
+    reach = math.ceil(3 * sigma)
+    kernel = torch.from_numpy(cv2.getGaussianKernel(2 * reach + 1, sigma)).to(x)  # (2 reach + 1, 1)
+    maps = F.conv2d(x.flatten(0, -3)[:, None], kernel[None, None], padding=(reach, 0))
+    return F.conv2d(maps, kernel.T[None, None], padding=(0, reach)).reshape(x.shape)
+
+
+def _signs(changes: Tensor, picture: Tensor, scale: int) -> Tensor:
+    """1 for each change that makes the picture brighter, or else more detailed, and -1 for each that does the opposite.
+
+    (count, windows, 3, height, width) and (1, windows, 3, height, width) -> (count,).
+    """
+    luma = torch.einsum("j,nkjhw->nkhw", torch.tensor(YCC[0], device=changes.device), changes)
+    brighter = luma.mean((1, 2, 3))
+    fine = picture - _blurred(picture, LUMA_BLUR * scale)
+    # half the derivative of the fine detail's energy along the change
+    detail = ((changes - _blurred(changes, LUMA_BLUR * scale)) * fine).flatten(1).sum(1)
+    clear = brighter.abs() > BRIGHTER * luma.square().mean((1, 2, 3)).sqrt()
+    return torch.where(torch.where(clear, brighter, detail) < 0, -1.0, 1.0)
+
+
+def _check(sampler: sr.Sampler, count: int, iterations: int) -> None:
     if not isinstance(sampler, sr.Sampler):
         raise TypeError(f"directions need a Sampler with its cache, Sampler(model, lr), not {type(sampler).__name__}")
     if sampler.code is None:
@@ -98,31 +210,13 @@ def find(sampler: sr.Sampler, count: int = COUNT, *, iterations: int = ITERATION
         raise ValueError(f"iterations must be 0 or more, not {iterations}")
     if not 1 <= count <= sr.LATENTS - SPARE:
         raise ValueError(f"count must be 1 to {sr.LATENTS - SPARE}, not {count!r}")
-    picture = picture_of_steps(sampler)
-    # all vectors at once as a batch, which is quicker than vmap
-    origin = torch.zeros(count + SPARE, sr.LATENTS, device=sampler.pixels.device)
-    flat, pull = torch.func.vjp(picture, origin)
-
-    def push(vectors: Tensor) -> Tensor:
-        """J times each of some vectors: forward differentiation."""
-        return torch.func.jvp(picture, (origin,), (vectors,))[1]
-
-    start = torch.randn(origin.T.shape, generator=torch.Generator().manual_seed(0)).to(origin)
-    basis = torch.linalg.qr(start).Q
-    for _ in range(iterations):
-        basis = torch.linalg.qr(pull(push(basis.T))[0].T).Q
-    _, sizes, mixing = torch.linalg.svd(push(basis.T).T, full_matrices=False)  # J basis = U S mixing
-    vectors = (mixing @ basis.T)[:count]
-    largest = vectors.gather(1, vectors.abs().argmax(1, keepdim=True))
-    effects = 255 * sizes[:count] / math.sqrt(flat.shape[1])
-    return Directions((vectors * largest.sign()).cpu(), effects.cpu().numpy())
 
 
 def picture_of_steps(sampler: sr.Sampler) -> Callable[[Tensor], Tensor]:
     """The windows' pixels as a function of steps along the latents, which is what :func:`find` differentiates.
 
     The function takes n steps, (n, 1024), in standard deviations of the prior, each taken by every tile from its noise,
-    and returns (n, pixels).
+    and returns the windows in [0, 1], neither clipped nor rounded, (n, windows, 3, height, width).
     """
     parts = _Parts(sampler)
     model, consistency = sampler.model, sampler.consistency
@@ -135,7 +229,7 @@ def picture_of_steps(sampler: sr.Sampler) -> Callable[[Tensor], Tensor]:
         lr, code, up = (x.repeat_interleave(n, 0) for x in (parts.lr, parts.code, parts.up))
         answer = model.reconstruct(code, maps, up)
         answer = sr.consistent(answer, lr, model.scale) if consistency else answer
-        return answer.unflatten(0, (-1, n)).transpose(0, 1).flatten(1)
+        return answer.unflatten(0, (-1, n)).transpose(0, 1)
 
     return picture
 
@@ -159,13 +253,30 @@ class _Parts:
         return torch.cat([x[(..., *place)] for place in places]).clone()
 
 
+def noise_at(seed: float, tiles: int) -> Tensor:
+    """The noise of a seed on the line of seeds, (tiles, 1024).
+
+    At a whole number it is :func:`srvae_core.noise` of that seed. Between two whole numbers it runs along the arc from
+    the one's noise to the other's, which keeps the variance: at 12.25 it is cos(pi / 8) noise(12) + sin(pi / 8)
+    noise(13).
+
+    Raises:
+        ValueError: the seed is no number of at least 0 and below 2**53 (beyond which floats miss whole numbers).
+    """
+    if not isinstance(seed, int | float | np.number) or not 0 <= seed < SEED_LIMIT:
+        raise ValueError(f"seed must be a number of at least 0 and below 2**53, not {seed!r}")
+    whole = math.floor(seed)
+    eps = sr.noise(whole, tiles)
+    if angle := (float(seed) - whole) * math.pi / 2:
+        eps = math.cos(angle) * eps + math.sin(angle) * sr.noise(whole + 1, tiles)
+    return eps
+
+
 def steer(
     tiles: int,
-    seed: int,
+    seed: float,
     temperature: float,
     *,
-    to_seed: int | None = None,
-    walk: float = 0.0,
     directions: Directions | None = None,
     amounts: Sequence[float] = (),
 ) -> Tensor:
@@ -173,25 +284,17 @@ def steer(
 
     Args:
         tiles: of the image, ``sampler.tiles``.
-        seed: of the noise.
+        seed: of the noise, see :func:`noise_at`.
         temperature: multiplies the noise, but not the steps along the directions.
-        to_seed: the seed at the end of a walk.
-        walk: 0 to 1, the way from seed to to_seed, along the arc that keeps the noise's variance.
         directions: from :func:`find`.
         amounts: steps along the directions in standard deviations of the prior, at most as many as there are.
 
     Raises:
-        ValueError: walk is outside 0 to 1, temperature below 0 or infinite, an amount no finite number, or there are
-            more amounts than directions.
+        ValueError: the seed is below 0, 2**53 or more, or no number, the temperature below 0 or infinite, an amount no
+            finite number, or there are more amounts than directions.
     """
-    sr.noise_generator(seed, temperature)  # which refuses a temperature that there is not
-    if not 0 <= walk <= 1:
-        raise ValueError(f"walk must be 0 to 1, not {walk!r}")
-    eps = sr.noise(seed, tiles)
-    if to_seed is not None:
-        angle = walk * math.pi / 2
-        eps = math.cos(angle) * eps + math.sin(angle) * sr.noise(to_seed, tiles)
-    eps = temperature * eps
+    sr.noise_generator(0, temperature)  # which refuses a temperature that there is not
+    eps = temperature * noise_at(seed, tiles)
     if len(amounts) > (0 if directions is None else len(directions.vectors)):
         raise ValueError(f"{len(amounts)} amounts for fewer directions")
     if not np.isfinite(np.asarray(amounts, float)).all():

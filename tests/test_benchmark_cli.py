@@ -130,7 +130,7 @@ def test_without_sets_what_cannot_be_had_is_left_out(tmp_path, monkeypatch, caps
 
 def test_speed_and_memory_from_the_command_line(capsys):
     cli.main(["speed", "--size", "64", "--repeats", "1"])
-    assert capsys.readouterr().out.count("ratio 1/") == 6
+    assert capsys.readouterr().out.count("ratio 1/") == 8
     cli.main(["memory", "--inside", "8"])
     assert 0.1 < float(capsys.readouterr().out) < 50
 

@@ -6,12 +6,13 @@ from benchmarks import speed
 import srvae_core as sr
 
 
-def test_speed_prints_both_ratios(capsys):
+def test_speed_prints_all_ratios(capsys):
     speed.print_speed(repeats=1, size=64)
     text = capsys.readouterr().out
     for scale in sr.SCALES:
         assert f"{scale}x: whole tiling" in text
-    assert text.count("ratio 1/") == 6
+    assert text.count("ratio 1/") == 8
+    assert text.count("precision auto") == 2
     assert "threads" in text
 
 

@@ -1,8 +1,9 @@
-"""One seed, one picture: what is the same bit for bit, and by how little the rest may differ."""
+"""One seed, one picture, in float32: what is the same bit for bit, and by how little the rest may differ."""
 
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,8 @@ import srvae_core as sr
 
 NAMES = ("4x-D", "8x-P")  # both scales, both variants
 TEMPERATURES = (0.0, 1.0)
+Sampler = partial(sr.Sampler, precision="float32")
+super_resolve = partial(sr.super_resolve, precision="float32")
 SEED = 3
 # oneDNN adds up a transposed convolution, and a matrix product of few rows, in an order that depends on the number of
 # threads. A block or a region sees no more of what surrounds it than its halo, and back-projection reaches a little
@@ -54,7 +57,7 @@ def scenes(shipped, crops):
 def answers(scenes, threads_as_before):
     """(name, temperature) -> the float answer for the seed, of a sampler in one thread, with a cache and uncut."""
     torch.set_num_threads(1)
-    samplers = {name: sr.Sampler(*scene) for name, scene in scenes.items()}
+    samplers = {name: Sampler(*scene) for name, scene in scenes.items()}
     return {(name, t): sampler(SEED, t, as_float=True) for name, sampler in samplers.items() for t in TEMPERATURES}
 
 
@@ -84,13 +87,13 @@ def test_sampler_cache_and_super_resolve(scenes, answers, name, temperature):
     """With and without a cache, by a sampler that was used before, and by `super_resolve`."""
     (model, lr), wanted = scenes[name], answers[name, temperature]
     for cache in (True, False):
-        sampler = sr.Sampler(model, lr, cache=cache)
+        sampler = Sampler(model, lr, cache=cache)
         sampler(SEED + 1, 0.5, region=(0, 0, 5, 5))
         assert np.array_equal(sampler(SEED, temperature, as_float=True), wanted)
         assert np.array_equal(sampler(SEED, temperature), rounded(wanted))
     options = {"temperature": temperature, "seed": SEED}
-    assert np.array_equal(sr.super_resolve(lr, model, as_float=True, **options), wanted)
-    assert np.array_equal(sr.super_resolve(lr, model, **options), rounded(wanted))
+    assert np.array_equal(super_resolve(lr, model, as_float=True, **options), wanted)
+    assert np.array_equal(super_resolve(lr, model, **options), rounded(wanted))
 
 
 def test_what_else_goes_on_does_not_matter(scenes, answers):
@@ -107,7 +110,7 @@ def test_what_else_goes_on_does_not_matter(scenes, answers):
     }
     for how, image in laid_out.items():
         with torch.enable_grad():
-            sampler = sr.Sampler(model, image)
+            sampler = Sampler(model, image)
             drafts = [sampler(SEED, 1.0, draft=True) for _ in range(2)]
             assert np.array_equal(*drafts)
             assert np.array_equal(sampler(SEED, 1.0, as_float=True), wanted), how
@@ -121,7 +124,7 @@ import srvae_core as sr
 torch.set_num_threads(1)
 answers = []
 for name, path in zip(sys.argv[2::2], sys.argv[3::2]):
-    sampler = sr.Sampler(sr.load_model(name), sr.read_image(path))
+    sampler = sr.Sampler(sr.load_model(name), sr.read_image(path), precision="float32")
     answers += [sampler(3, temperature, as_float=True) for temperature in (0.0, 1.0)]
 np.savez(sys.argv[1], *answers)
 """
@@ -151,7 +154,7 @@ def test_after_saving_and_loading(scenes, answers, tmp_path, name):
     """Weights that are stored as float32, as a training's are, answer the same."""
     model, lr = scenes[name]
     save_model(model, tmp_path / "saved.safetensors", compact=False, temperature=model.temperature)
-    sampler = sr.Sampler(sr.load_model(tmp_path / "saved.safetensors"), lr)
+    sampler = Sampler(sr.load_model(tmp_path / "saved.safetensors"), lr)
     assert sampler.model.temperature == model.temperature
     for temperature in TEMPERATURES:
         assert np.array_equal(sampler(SEED, temperature, as_float=True), answers[name, temperature])
@@ -162,11 +165,11 @@ def test_after_saving_and_loading(scenes, answers, tmp_path, name):
 def test_after_writing_and_reading(scenes, tmp_path, ending, dtype):
     model, lr = scenes["4x-D"]
     lr = lr[:9, :11] if dtype == np.uint8 else lr[:9, :11].astype(np.uint16) * 257
-    answer = sr.super_resolve(lr, model, temperature=1.0, seed=SEED)
+    answer = super_resolve(lr, model, temperature=1.0, seed=SEED)
     for name, image in (("lr", lr), ("answer", answer)):
         sr.write_image(tmp_path / f"{name}{ending}", image)
     assert np.array_equal(sr.read_image(tmp_path / f"answer{ending}"), answer)
-    again = sr.super_resolve(sr.read_image(tmp_path / f"lr{ending}"), model, temperature=1.0, seed=SEED)
+    again = super_resolve(sr.read_image(tmp_path / f"lr{ending}"), model, temperature=1.0, seed=SEED)
     assert again.tobytes() == answer.tobytes()
 
 
@@ -177,7 +180,7 @@ def test_after_writing_and_reading(scenes, tmp_path, ending, dtype):
 def test_any_number_of_threads(scenes, answers, name, temperature):
     for threads in (2, 3):
         torch.set_num_threads(threads)
-        answer = sr.Sampler(*scenes[name])(SEED, temperature, as_float=True)
+        answer = Sampler(*scenes[name])(SEED, temperature, as_float=True)
         assert_hardly_differs("threads", answer, answers[name, temperature])
 
 
@@ -187,7 +190,7 @@ def test_any_block(scenes, answers, name, temperature):
     model, lr = scenes[name]
     for block in (12 * model.scale, 25 * model.scale):  # three by four, and two by two; at 8x less
         for cache in (True, False):
-            sampler = sr.Sampler(model, lr, block=block, cache=cache)
+            sampler = Sampler(model, lr, block=block, cache=cache)
             assert_hardly_differs("blocks", sampler(SEED, temperature, as_float=True), answers[name, temperature])
 
 
@@ -195,7 +198,7 @@ def test_any_block(scenes, answers, name, temperature):
 @each_answer
 def test_any_region(scenes, answers, name, temperature):
     model, lr = scenes[name]
-    s, samplers = model.scale, [sr.Sampler(model, lr, cache=cache) for cache in (True, False)]
+    s, samplers = model.scale, [Sampler(model, lr, cache=cache) for cache in (True, False)]
     for top, left, height, width in ((3, 5, 12, 19), (20, 0, 1, 27), (10, 13, 1, 1)):
         wanted = answers[name, temperature][top * s : (top + height) * s, left * s : (left + width) * s]
         for sampler in samplers:
@@ -207,9 +210,9 @@ def test_sixteen_bit(scenes):
     """There the same differences are one level of 65,535, in more of the values."""
     model, lr = scenes["4x-D"]
     deep = lr[:20, :47].astype(np.uint16) * 257
-    wanted = sr.Sampler(model, deep)(SEED, 1.0)
+    wanted = Sampler(model, deep)(SEED, 1.0)
     torch.set_num_threads(2)
-    answer = sr.Sampler(model, deep, block=96)(SEED, 1.0)
+    answer = Sampler(model, deep, block=96)(SEED, 1.0)
     assert np.abs(answer.astype(int) - wanted).max() <= 1
     assert np.mean(answer != wanted) < 0.05
 
@@ -230,6 +233,6 @@ def test_a_processor_without_avx512(scenes, answers, tmp_path):
 @each_answer
 def test_cuda(scenes, answers, name, temperature):
     """The same noise, so the same picture; convolutions round more coarsely there (TF32)."""
-    sampler = sr.Sampler(sr.load_model(name, device="cuda"), scenes[name][1])
+    sampler = Sampler(sr.load_model(name, device="cuda"), scenes[name][1])
     answer = sampler(SEED, temperature, as_float=True)
     assert np.abs(rounded(answer) - rounded(answers[name, temperature])).mean() < 0.5

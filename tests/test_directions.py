@@ -1,7 +1,9 @@
-"""Directions against the decoder's whole Jacobian, and walks."""
+"""Directions against the decoder's whole Jacobian, and the line of seeds."""
 
 import math
+from itertools import pairwise
 
+import cv2
 import directions
 import numpy as np
 import pytest
@@ -17,42 +19,114 @@ def sampler(request, random_model, crops):
     return sr.Sampler(model, sr.downscale(np.ascontiguousarray(crops["astronaut"][:128, :128]), model.scale))
 
 
+@pytest.fixture(scope="module")
+def found(sampler) -> directions.Directions:
+    """The directions of that image."""
+    return directions.find(sampler)
+
+
+def two_axes() -> directions.Directions:
+    """Directions that are two latents."""
+    return directions.Directions(torch.eye(sr.LATENTS)[:2], np.ones(2), np.ones(2), ((0, 0, 1, 1),) * 2)
+
+
 @pytest.mark.slow
-def test_orthonormal_ordered_and_the_same_every_time(sampler):
-    ways = directions.find(sampler)
+def test_orthonormal_ordered_and_the_same_every_time(sampler, found):
+    ways = found
     assert ways.vectors.shape == (8, sr.LATENTS)
     assert torch.allclose(ways.vectors @ ways.vectors.T, torch.eye(8), atol=1e-4)
-    assert np.all(np.diff(ways.effects) <= 0)
-    assert ways.effects[-1] > 0
+    assert np.all(np.diff(ways.visible) <= 0)
+    assert ways.effects.shape == ways.visible.shape == (8,)
+    assert ways.visible[-1] > 0
     again = directions.find(sr.Sampler(sampler.model, sampler.lr))
     assert torch.allclose(ways.vectors, again.vectors, atol=1e-4)
     assert np.allclose(ways.effects, again.effects, rtol=1e-4)
-    assert torch.all(ways.vectors.gather(1, ways.vectors.abs().argmax(1, keepdim=True)) > 0)
+    assert ways.places == again.places
+    assert set(ways.places) <= {
+        tuple((rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start))
+        for rows, columns in (window.outer for window in directions.windows(sampler))
+    }
 
 
 @pytest.mark.slow
-def test_effects_are_the_singular_values_of_the_jacobian(random_model, crops):
-    """On an image small enough to build the Jacobian: 2x2 LR pixels."""
+def test_what_is_visible_are_the_singular_values_of_the_weighted_jacobian(random_model, crops):
+    """On an image small enough to build the Jacobian: 2x2 LR pixels, so that all windows are the same."""
     sampler = sr.Sampler(random_model(4), sr.downscale(np.ascontiguousarray(crops["coffee"][:8, :8]), 4))
-    ways = directions.find(sampler, iterations=20)
+    ways = directions.find(sampler, iterations=12)
     picture = directions.picture_of_steps(sampler)
     jacobian = torch.func.jacrev(lambda step: picture(step[None])[0])(torch.zeros(sr.LATENTS))
-    exact = torch.linalg.svdvals(jacobian.double())[:8] * 255 / math.sqrt(jacobian.shape[0])
-    assert np.allclose(ways.effects, exact.numpy(), rtol=2e-3)
-    moved = (jacobian @ ways.vectors.T).norm(dim=0) * 255 / math.sqrt(jacobian.shape[0])
+    seen = directions.what_one_sees(jacobian.movedim(-1, 0), 4).flatten(1).T
+    to_grey = 255 / math.sqrt(seen.shape[0])
+    exact = torch.linalg.svdvals(seen.double())[:8] * to_grey
+    assert np.allclose(ways.visible, exact.numpy(), rtol=2e-3)
+    assert np.allclose((seen @ ways.vectors.T).norm(dim=0).numpy() * to_grey, ways.visible, rtol=2e-3)
+    moved = (jacobian.flatten(0, 3) @ ways.vectors.T).norm(dim=0) * to_grey
     assert np.allclose(moved.numpy(), ways.effects, rtol=2e-3)
 
 
 @pytest.mark.slow
-def test_one_iteration_comes_near(sampler):
-    quick, long = directions.find(sampler), directions.find(sampler, iterations=6)
-    assert quick.effects[0] > 0.75 * long.effects[0]
-    assert quick.effects.sum() > 0.75 * long.effects.sum()
+def test_one_iteration_comes_near(sampler, found):
+    quick, long = found, directions.find(sampler, iterations=3)
+    assert quick.visible[0] > 0.75 * long.visible[0]
+    assert quick.visible.sum() > 0.75 * long.visible.sum()
+
+
+def test_what_one_sees_is_coarse_and_rather_luma():
+    generator = torch.Generator().manual_seed(0)
+    speckle = torch.randn(1, 3, 64, 64, generator=generator)
+    flat = torch.ones(1, 3, 64, 64)
+    middle = (..., slice(24, 40), slice(24, 40))
+
+    def level(change: torch.Tensor) -> float:
+        return directions.what_one_sees(change, 4)[middle].square().mean().sqrt().item()
+
+    assert level(speckle) < 0.2 * level(flat)
+    stripes = torch.sin(torch.arange(64) * 2 * math.pi / 12).expand(1, 1, 64, 64)
+    gain = math.exp(-2 * (math.pi * 2 / 12) ** 2)  # of a Gaussian of 2 pixels at a wave of 12
+    seen = directions.what_one_sees(stripes.expand(1, 3, 64, 64), 4)[middle]
+    assert seen[:, 0].square().mean().sqrt().item() == pytest.approx(gain / math.sqrt(2), rel=0.05)
+    colour = stripes * torch.tensor([1.0, -0.299 / 0.587, 0.0]).view(1, 3, 1, 1)  # luma stays
+    assert level(colour) < 0.3 * level(stripes.expand(1, 3, 64, 64))
 
 
 @pytest.mark.slow
-def test_a_direction_moves_the_picture_more_than_noise_of_the_same_length(sampler):
-    ways = directions.find(sampler)
+def test_they_are_seen_better_than_those_of_the_plain_jacobian(shipped, crops, monkeypatch):
+    """And still move the picture: what is chosen by sight gives up speckle, not effect."""
+    sampler = sr.Sampler(shipped("4x-D"), sr.downscale(crops["astronaut"], 4))
+    ways, picture = directions.find(sampler), directions.picture_of_steps(sampler)
+    with monkeypatch.context() as patch:
+        patch.setattr(directions, "what_one_sees", lambda change, scale: change)
+        patch.setattr(directions, "EVENNESS", 0)
+        plain = directions.find(sampler)
+    with torch.inference_mode():
+        changes = (picture(0.01 * plain.vectors) - picture(torch.zeros(1, sr.LATENTS))) / 0.01
+        seen = 255 * directions.what_one_sees(changes, 4).flatten(1).square().mean(1).sqrt().numpy()
+    assert ways.visible.sum() > 1.1 * seen.sum()
+    assert ways.effects.sum() > 0.7 * plain.effects.sum()
+    assert len(set(ways.places)) > 1, "not all where the most moves"
+
+
+@pytest.mark.slow
+def test_the_positive_way_is_brighter_or_more_detailed(shipped, crops):
+    """By small steps, since the signs come from the derivative."""
+    sampler = sr.Sampler(shipped("4x-D"), sr.downscale(crops["astronaut"], 4))
+    ways, picture = directions.find(sampler), directions.picture_of_steps(sampler)
+    with torch.inference_mode():
+        lower, higher = (picture(step * ways.vectors).movedim(2, -1).numpy() for step in (-0.02, 0.02))
+
+    def detail(windows: np.ndarray) -> float:
+        blurred = [cv2.GaussianBlur(w, (13, 13), 2, borderType=cv2.BORDER_CONSTANT) for w in windows]
+        return float(np.square(windows - np.stack(blurred)).sum(dtype=np.float64))
+
+    for a, b in zip(lower, higher, strict=True):
+        change = (b - a) @ np.array(directions.YCC[0], np.float32)
+        clear = abs(change.mean()) > directions.BRIGHTER * np.sqrt(np.square(change).mean())
+        assert change.mean() > 0 if clear else detail(b) > detail(a)
+
+
+@pytest.mark.slow
+def test_a_direction_moves_the_picture_more_than_noise_of_the_same_length(sampler, found):
+    ways = found
     base = directions.steer(sampler.tiles, 0, 1.0)
 
     def at(eps: torch.Tensor) -> np.ndarray:
@@ -83,7 +157,7 @@ def test_windows_lie_inside_their_tiles_and_the_image(random_model, size):
     ("arguments", "error", "message"),
     [
         ({"count": 2.5}, TypeError, "count must be a whole number, not 2.5"),
-        ({"count": sr.LATENTS}, ValueError, "count must be 1 to 1022, not 1024"),
+        ({"count": sr.LATENTS}, ValueError, "count must be 1 to 1016, not 1024"),
         ({"iterations": -1}, ValueError, "iterations must be 0 or more, not -1"),
         ({"iterations": "1"}, TypeError, "iterations must be a whole number, not '1'"),
     ],
@@ -101,13 +175,13 @@ def test_the_smallest_images_have_windows(random_model, size):
 
 
 def test_steer_refuses_what_is_no_number():
-    ways = directions.Directions(torch.eye(sr.LATENTS)[:2], np.ones(2))
+    ways = two_axes()
     for temperature in (-1, math.nan, math.inf):
         with pytest.raises(ValueError, match="temperature must be a finite number of at least 0"):
             directions.steer(1, 0, temperature)
-    for walk in (-0.1, math.nan):
-        with pytest.raises(ValueError, match="walk must be 0 to 1"):
-            directions.steer(1, 0, 1.0, to_seed=1, walk=walk)
+    for seed in (-0.5, -1, 2**53, 2.0**53, math.nan, math.inf, "1", None):
+        with pytest.raises(ValueError, match=r"seed must be a number of at least 0 and below 2\*\*53, not "):
+            directions.steer(1, seed, 1.0)
     for amount in (math.nan, math.inf):
         with pytest.raises(ValueError, match="amounts must be finite numbers"):
             directions.steer(1, 0, 1.0, directions=ways, amounts=[0, amount])
@@ -129,17 +203,25 @@ def test_steer_without_extras_is_the_seeds_noise(sampler):
     assert np.abs(difference).max() <= 1
 
 
-def test_walks_keep_the_variance():
-    ends = [directions.steer(20, 1, 1.0, to_seed=2, walk=t) for t in (0, 0.5, 1)]
-    assert torch.equal(ends[0], sr.noise(1, 20))
-    assert torch.allclose(ends[2], sr.noise(2, 20), atol=1e-6)
-    assert ends[1].var().item() == pytest.approx(1, abs=0.03)
-    with pytest.raises(ValueError, match="walk"):
-        directions.steer(1, 0, 1.0, to_seed=1, walk=1.5)
+def test_a_whole_seed_is_a_pure_sample_of_any_type():
+    for seed in (12, 12.0, np.int64(12), np.float32(12)):
+        assert torch.equal(directions.noise_at(seed, 3), sr.noise(12, 3))
+    assert torch.equal(directions.noise_at(2**53 - 1, 1), sr.noise(2**53 - 1, 1))
+
+
+def test_between_two_seeds_the_noise_runs_along_the_arc():
+    quarter = math.cos(math.pi / 8) * sr.noise(12, 20) + math.sin(math.pi / 8) * sr.noise(13, 20)
+    assert torch.allclose(directions.noise_at(12.25, 20), quarter, atol=1e-6)
+    assert torch.equal(directions.steer(20, 12.25, 0.5), 0.5 * directions.noise_at(12.25, 20))
+    for seed in (0.5, 12.05, 12.95):
+        assert directions.noise_at(seed, 20).var().item() == pytest.approx(1, abs=0.03)
+    for seed in (1, 998):  # no jump where one arc ends and the next begins
+        steps = [directions.noise_at(s, 20) for s in (seed - 0.001, seed, seed + 0.001)]
+        assert all((b - a).square().mean().sqrt() < 0.002 for a, b in pairwise(steps))
 
 
 def test_amounts_are_in_standard_deviations_whatever_the_temperature():
-    ways = directions.Directions(torch.eye(sr.LATENTS)[:2], np.ones(2))
+    ways = two_axes()
     eps = directions.steer(3, 0, 0.0, directions=ways, amounts=[2.0, -1.0])
     assert torch.equal(eps[:, :3], torch.tensor([[2.0, -1.0, 0.0]] * 3))
     with pytest.raises(ValueError, match="amounts"):

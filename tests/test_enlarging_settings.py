@@ -17,7 +17,7 @@ import srvae_core as sr
 
 def settings(**options: object) -> Settings:
     """The settings of options, which are as they are without any unless they are given."""
-    given = {"model": "D", "scale": None, "temperature": None, "seed": 0, "samples": 1}
+    given = {"model": "D", "scale": None, "temperature": None, "seed": 0, "samples": 1, "precision": "auto"}
     return settings_of(argparse.Namespace(**given | options))
 
 
@@ -65,8 +65,9 @@ def test_a_file_that_is_no_weights_file(tmp_path):
 def test_words_name_all_that_changes_an_answer():
     made = settings(temperature=0.5, seed=3, samples=2)
     others = [settings(temperature=0.6, seed=3), settings(model="P", temperature=0.5, seed=3)]
+    others.append(settings(temperature=0.5, seed=3, precision="float32"))
     words = [made.words(3, "d"), made.words(4, "d"), made.words(3, "e"), *(other.words(3, "d") for other in others)]
-    assert len(set(words)) == 5
+    assert len(set(words)) == 6
     assert made.seeds == (3, 4)
     assert settings(seed=1).words(1, "d") == settings(seed=2).words(2, "d")  # at temperature 0 nothing is drawn
 

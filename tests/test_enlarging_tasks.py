@@ -21,7 +21,7 @@ import srvae_core as sr
 
 @pytest.fixture(scope="module")
 def settings() -> Settings:
-    return settings_of(argparse.Namespace(model="D", scale=4, temperature=0.5, seed=3, samples=2))
+    return settings_of(argparse.Namespace(model="D", scale=4, temperature=0.5, seed=3, samples=2, precision="auto"))
 
 
 def answer(job: Job, settings: Settings, seed: int) -> None:

@@ -59,9 +59,9 @@ def test_evaluate_writes_the_scores(tiny, shipped):
     fidelity, diversity = [], []
     for name in ("chelsea", "coffee"):
         hr, lr = pair("Tiny", name, SCALE)
-        answer = sr.super_resolve(lr, model)
+        answer = sr.super_resolve(lr, model, precision="float32")
         fidelity.append((metrics.psnr_y(answer, hr, SCALE), metrics.ssim_y(answer, hr, SCALE)))
-        sampler = sr.Sampler(model, lr)
+        sampler = sr.Sampler(model, lr, precision="float32")
         diversity.append(metrics.diversity([sampler(seed, 1.0) for seed in range(SAMPLES_PER_IMAGE)], hr))
     row = row_of(rows, f"SR-VAE-{VARIANT}", "default")
     assert [float(row["psnr"]), float(row["ssim"])] == pytest.approx(np.mean(fidelity, 0), abs=6e-5)
@@ -105,10 +105,10 @@ def test_answers_are_those_of_super_resolve(random_model, crops):
     model, lr = random_model(4), crops["coffee"][:20, :16]
     answers = Answers(model, lr)
     expected = {
-        "default": sr.super_resolve(lr, model),
-        "unrounded": sr.super_resolve(lr, model, as_float=True),
-        "temperature 1": sr.super_resolve(lr, model, temperature=1.0),
-        "self-ensemble": sr.super_resolve(lr, model, self_ensemble=True),
+        "default": sr.super_resolve(lr, model, precision="float32"),
+        "unrounded": sr.super_resolve(lr, model, precision="float32", as_float=True),
+        "temperature 1": sr.super_resolve(lr, model, precision="float32", temperature=1.0),
+        "self-ensemble": sr.super_resolve(lr, model, precision="float32", self_ensemble=True),
         "release tiling": release.super_resolve(lr, model, as_float=True),
     }
     for name, answer in expected.items():

@@ -322,13 +322,14 @@ def test_behind_a_base_url_with_two_views(monkeypatch, tmp_path):
         pictures = page.locator(browser.PICTURE)
         pictures.nth(1).wait_for()
         browser.at_rest(page)
-        before = [pictures.nth(i).get_attribute("src") for i in range(2)]
+        before = [pictures.nth(i).get_attribute("data-frames") for i in range(2)]
         browser.slider(page, "Latent sample").nth(1).press("ArrowRight")
         page.wait_for_function(
-            "([selector, old]) => document.querySelectorAll(selector)[1].src !== old", arg=[browser.PICTURE, before[1]]
+            "([selector, old]) => document.querySelectorAll(selector)[1].dataset.frames !== old",
+            arg=[browser.PICTURE, before[1]],
         )
-        browser.at_rest(page)
-        assert pictures.nth(0).get_attribute("src") == before[0], "the other view stands still"
+        browser.at_rest(page, number=1)
+        assert pictures.nth(0).get_attribute("data-frames") == before[0], "the other view stands still"
         page.goto(address % f"{BASE[1:]}lab/tree/SR_VAE_4x.ipynb")
         page.get_by_role("heading", name=title_of(folder / "SR_VAE_4x.ipynb")).wait_for()
 

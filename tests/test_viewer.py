@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import viewer
 from training.weights import save_model
-from viewer_helpers import cat, lowres, new_view, shown, until
+from viewer.settings import DIRECTIONS
+from viewer_helpers import at_rest, cat, lowres, new_view, shown, until
 
 import srvae_core as sr
 
@@ -18,8 +19,11 @@ def view():
     return new_view()
 
 
+# Which sample.
+
+
 def test_sliders_show_what_the_sampler_answers(view):
-    view.share.value = 0.0
+    view.picture.share = 0.0
     before = view.frame.copy()
     view.temperature.value = 1.0
     view.seed.value = 7
@@ -29,44 +33,75 @@ def test_sliders_show_what_the_sampler_answers(view):
     assert not np.array_equal(view.frame, before)
 
 
+def test_between_two_seeds_the_noise_runs_along_the_arc(view):
+    view.temperature.value = 0.8
+    ends = []
+    for seed in (12, 13):
+        view.seed.value = seed
+        ends.append(view.answer)
+        assert np.array_equal(view.answer, view.sampler(seed, 0.8)), "whole seeds are the samples themselves"
+    view.seed.value = 12.25
+    noise = [0.8 * sr.noise(seed, view.sampler.tiles) for seed in (12, 13)]
+    eps = np.cos(np.pi / 8) * noise[0] + np.sin(np.pi / 8) * noise[1]
+    expected = view.sampler(temperature=1.0, eps=eps).astype(int)
+    assert np.abs(view.answer - expected).max() <= 1, "the angle is rounded here and there"
+    assert all(np.abs(view.answer.astype(int) - end).max() > 5 for end in ends)
+
+
+@pytest.mark.parametrize(("temperature", "after"), [(0.0, 0.4), (0.7, 0.7), (1.0, 1.0), (1.05, 0.4), (2.0, 0.4)])
+def test_dice_give_another_whole_sample_and_leave_a_temperature_from_0_to_1(view, temperature, after):
+    view.apply({"temperature": temperature, "seed": 3.5})
+    before = view.answer
+    view.dice.click()
+    assert view.seed.value != 3.5
+    assert view.seed.value.is_integer()
+    assert view.temperature.value == after
+    assert not np.array_equal(view.answer, before)
+    assert np.array_equal(view.answer, view.sampler(int(view.seed.value), after))
+
+
+@pytest.mark.parametrize(
+    ("seed", "previous", "following"), [(12, 11, 13), (12.5, 12, 13), (0, 0, 1), (999, 998, 999), (0.05, 0, 1)]
+)
+def test_the_sample_before_and_the_next(view, seed, previous, following):
+    for button, expected in ((view.previous, previous), (view.next, following)):
+        view.apply({"temperature": 1.0, "seed": seed})
+        button.click()
+        assert (view.seed.value, view.error.value) == (expected, "")
+        assert np.array_equal(view.answer, view.sampler(expected, 1.0))
+
+
+def test_reset_brings_back_everything_but_the_image_and_the_model(view):
+    view.image.value = "coffee"
+    first = view.settings
+    view.apply({"temperature": 1.7, "seed": 3.5, "left": "another sample", "left_seed": 7.0, "direction 2": 1.5})
+    view.apply({"share": 0.1, "zoom": 3.0, "across": 0.2, "down": 0.9})
+    view.keep.click()
+    view.picture.selection = (0, 0, 20, 20)
+    view.reroll.click()
+    assert all(view.settings[name] != value for name, value in first.items() if name in CHANGED)
+    view.reset.click()
+    assert view.error.value == ""
+    assert view.settings == first
+    assert view.picture.selection == ()
+    assert view.drop.disabled
+    assert np.array_equal(view.answer, sr.super_resolve(view.lr, viewer.load_model(view.model.value)))
+
+
+CHANGED = ("temperature", "seed", "left", "left_seed", "direction 2", "share", "zoom", "across", "down")
+CHANGED += ("best", "regions")
+
+
+# What it is compared with.
+
+
 def test_border_divides_bicubic_and_answer(view):
-    view.share.value = 0.25
+    view.picture.share = 0.25
     x = view.frame.shape[1] // 4
     assert np.array_equal(view.frame[:, : x - 1], sr.enlarge(view.lr, 4)[:, : x - 1])
     assert np.array_equal(view.frame[:, x + 1 :], view.answer[:, x + 1 :])
     view.left.value = "original"
     assert np.array_equal(view.frame[:, : x - 1], view.original[:, : x - 1])
-
-
-def test_dice_give_another_sample(view):
-    before, seed = view.answer.copy(), view.seed.value
-    view.dice.click()
-    assert view.seed.value != seed
-    assert view.temperature.value == 1.0
-    assert not np.array_equal(view.answer, before)
-
-
-def test_another_image_is_encoded(view):
-    view.image.value = "coffee"
-    assert view.frame.shape == (48, 48, 3)
-    assert np.array_equal(view.answer, sr.super_resolve(view.lr, viewer.load_model(view.model.value)))
-
-
-def test_wrong_scale_no_photograph_and_unknown_settings(view):
-    with pytest.raises(ValueError, match="photograph"):
-        viewer.View({}, scale=4)
-    with pytest.raises(ValueError, match="scale 3"):
-        viewer.View({"cat": cat()}, scale=3)
-    with pytest.raises(ValueError, match="no such settings: colour"):
-        view.apply({"colour": 1})
-
-
-def test_walk_ends_at_the_other_sample(view):
-    view.apply({"temperature": 1.0, "seed": 3, "to_seed": 5, "share": 0.0, "walk": 0.5})
-    middle = view.answer
-    view.walk.value = 1.0
-    assert np.abs(view.answer.astype(int) - view.sampler(5, 1.0)).max() <= 1
-    assert not np.array_equal(middle, view.answer)
 
 
 def test_left_side_can_be_another_sample_or_zero(view):
@@ -79,32 +114,90 @@ def test_left_side_can_be_another_sample_or_zero(view):
     assert np.array_equal(view.frame, view.sampler(4, 0.5)), "the left side follows the settings"
 
 
+def test_the_best_sample_is_kept_and_compared_with(view):
+    view.left.value = "best"
+    assert "no sample was kept" in view.error.value
+    assert view.left.value == "bicubic"
+    view.apply({"temperature": 1.0, "seed": 4, "share": 1.0})
+    view.keep.click()
+    assert "kept" in view.error.value
+    assert 'role="alert"' not in view.error.value
+    view.apply({"temperature": 0.3, "seed": 9, "left": "best"})
+    assert np.array_equal(view.frame, view.sampler(4, 1.0)), "it is as it was kept, whatever moves now"
+    assert np.array_equal(shown(view), view.frame)
+    view.keep.click()
+    assert np.array_equal(view.frame, view.sampler(9, 0.3))
+    view.image.value = "coffee"
+    assert (view.best, view.left.value) == (None, "bicubic"), "another image has another best one"
+
+
+# Directions.
+
+
 def test_direction_sliders_move_along_the_images_directions(view):
     view.apply({"temperature": 0.0, "share": 0.0})
     zero = view.answer
     view.open_page("directions")
-    effects = [float(slider.description.split("±")[1].split()[0]) for slider in view.amounts]
-    assert effects == sorted(effects, reverse=True)
+    names = [slider.description for slider in view.amounts]
+    assert len(set(names)) == len(DIRECTIONS)
+    assert not set(names) & {name.capitalize() for name in DIRECTIONS}, "they say what they change"
+    assert [name for name, _ in view.region_direction.options] == names
+    assert all(image.value for image in (*view.befores, *view.afters))
     view.amounts[1].value = 5.0
     eps = directions.steer(view.sampler.tiles, 0, 0.0, directions=view.scene.directions, amounts=[0, 5.0])
     assert np.array_equal(view.answer, view.sampler(temperature=1.0, eps=eps))
     assert not np.array_equal(view.answer, zero)
-    view.reset.click()
-    assert view.amounts[1].value == 0
+    view.amounts[2].value = -3.0
+    view.zeros[1].click()
+    assert [view.amounts[i].value for i in (1, 2)] == [0.0, -3.0], "one at a time"
+    view.reset_directions.click()
+    assert not any(slider.value for slider in view.amounts)
     assert np.array_equal(view.answer, zero)
 
 
 def test_another_image_has_directions_of_its_own(view):
-    view.pages.selected_index = viewer.PAGES.index("directions")
+    view.open_page("directions")
     view.amounts[0].value, first = 2.0, view.scene.directions
+    before = view.befores[0].value
     view.image.value = "coffee"
     assert view.amounts[0].value == 0
     assert view.scene.directions is not None
     assert view.scene.directions is not first
+    assert view.befores[0].value != before
     view.open_page("sample")
     view.image.value = "cat"
     assert view.scene.directions is None
     assert view.amounts[0].description == "Direction 1"
+
+
+# Images and models.
+
+
+def test_another_image_is_encoded_and_seen_whole(view):
+    view.apply({"zoom": 3.0, "across": 1.0, "down": 0.0})
+    view.image.value = "coffee"
+    assert (view.picture.zoom, view.picture.across, view.picture.down) == (1.0, 0.5, 0.5)
+    assert view.frame.shape == (48, 48, 3)
+    assert view.picture.size == (48, 48)
+    assert np.array_equal(view.answer, sr.super_resolve(view.lr, viewer.load_model(view.model.value)))
+
+
+def test_another_model_leaves_the_view_where_one_looks(view):
+    if not (eight := sr.available_models(8)):
+        pytest.skip("no 8x model is shipped")
+    view.apply({"zoom": 2.0, "across": 1.0})
+    view.model.value = eight[0]
+    assert (view.picture.zoom, view.picture.across) == (2.0, 1.0)
+
+
+def test_wrong_scale_no_photograph_and_unknown_settings(view):
+    with pytest.raises(ValueError, match="photograph"):
+        viewer.View({}, scale=4)
+    with pytest.raises(ValueError, match="scale 3"):
+        viewer.View({"cat": cat()}, scale=3)
+    for name in ("colour", "walk", "to_seed"):
+        with pytest.raises(ValueError, match=f"no such settings: {name}"):
+            view.apply({name: 1})
 
 
 def test_models_of_the_scale_come_first(view):
@@ -142,28 +235,99 @@ def test_a_model_brings_its_own_temperature_unless_it_was_moved(tmp_path):
     view.temperature.value = 0.6
     view.model.value = other
     assert view.temperature.value == 0.6
+    view.reset.click()
+    assert view.temperature.value == 0.25
+
+
+# Play.
+
+
+def test_play_walks_and_stops_at_rest_with_the_exact_picture(view):
+    async def run():
+        view.apply({"temperature": 1.0, "seed": 5.0, "share": 0.0})
+        await until(lambda: at_rest(view))
+        view.play.value = True
+        await until(lambda: view.seed.value > 5.1)
+        assert not view.picture.exact
+        assert view.picture.working
+        assert "srvae-stale" in view.metrics._dom_classes
+        view.play.value = False
+        await until(lambda: at_rest(view))
+        view.play.value = True
+        await until(lambda: view.stop.layout.display is None)
+        seed = view.seed.value
+        await until(lambda: view.seed.value != seed)
+        view.stop.click()
+        assert not view.play.value
+        await until(lambda: at_rest(view))
+        seed = view.seed.value
+        await asyncio.sleep(0.15)
+        assert view.seed.value == seed
+        assert not view.picture.working
+        assert "srvae-stale" not in view.metrics._dom_classes
+
+    asyncio.run(run())
+    assert view.error.value == ""
+    expected = view.sampler(temperature=1.0, eps=directions.steer(view.sampler.tiles, view.seed.value, 1.0))
+    assert np.array_equal(shown(view), view.frame)
+    assert np.array_equal(view.frame, expected)
+
+
+def test_playing_ends_where_anything_else_begins(view):
+    async def run():
+        view.apply({"temperature": 1.0, "seed": 5.0})
+        view.play.value = True
+        await until(lambda: view.seed.value > 5)
+        view.image.value = "coffee"
+        assert not view.play.value
+        await until(lambda: at_rest(view))
+        view.temperature.value = 0.0
+        view.play.value = True
+        await until(lambda: view.error.value)
+        assert "raise the temperature" in view.error.value
+        assert not view.play.value
+        await until(lambda: at_rest(view))
+        assert not view.picture.working
+
+    asyncio.run(run())
+
+
+def test_without_an_event_loop_nothing_plays(view):
+    view.apply({"temperature": 1.0})
+    before = view.settings
+    view.play.value = True
+    assert not view.play.value
+    assert view.settings == before
+
+
+# Two views at once, in one kernel.
 
 
 def seen(view):
     """What a person sees of a view, and what it would save."""
-    return view.settings, view.error.value, view.picture.value, view.picture.format, view.image.options
+    layers = [getattr(view.picture, name) for name in ("bottom", "left", "whole", "right", "overlay")]
+    return view.settings, view.error.value, layers, view.picture.exact, view.image.options
 
 
 def test_two_views_at_once_do_not_know_each_other(tmp_path):
-    """Of the same photographs, in one kernel: settings, images, scenes, errors and saved files are each one's own."""
+    """Of the same photographs: settings, images, scenes, errors and saved files are each one's own."""
     one, other = new_view(), new_view()
     one.apply({"temperature": 1.0, "seed": 3, "share": 0.0})
     sr.write_image(tmp_path / "mine.png", lowres())
     before, kept = seen(other), other.scene
     one.folder.value = str(tmp_path)
-    one.apply({"image": "coffee", "model": "8x-D", "direction 1": 3.0, "zoom": 2})
-    one.left.value = "original"
+    one.apply({"image": "coffee", "model": "8x-D", "zoom": 2})
+    one.reroll.click()
+    one.keep.click()
+    one.left.value = "best"
     one.image.value = "cat"
+    one.undo.click()
     one.draw.click()
     with pytest.raises(ValueError, match="temperature is 9"):
         one.apply({"temperature": 9})
     assert seen(other) == before
     assert other.scene is kept
+    assert other.undo.disabled
     assert all(pick.disabled for pick in other.picks)
     before = seen(one)
     other.apply({"image": "coffee", "seed": 8, "temperature": 0.5})
@@ -193,7 +357,7 @@ def test_two_views_at_once_move_measure_and_rest_side_by_side():
         for seed in range(1, 9):
             other.apply({"seed": seed, "temperature": 1.0, "share": 0.0})
             await asyncio.sleep(0.01)
-        await until(lambda: one.stop.disabled)
+        await until(lambda: one.stop.layout.display == "none")
         await until(lambda: not one.pace.is_due and not other.pace.is_due)
 
     asyncio.run(run())

@@ -3,13 +3,15 @@
 import base64
 import json
 
+import directions
 import numpy as np
 import PIL.Image
 import pytest
 import viewer
 from skimage import data
 from viewer import files, pictures
-from viewer_helpers import cat, new_view, upload
+from viewer.settings import DIRECTIONS, checked
+from viewer_helpers import cat, lowres, new_view, upload
 
 import srvae_core as sr
 
@@ -49,12 +51,18 @@ def test_upload_can_be_an_original(view):
     assert "PSNR" in view.metrics.value
 
 
-def test_large_uploads_are_cut():
-    png = pictures.encode(np.zeros((300, 1100, 3), np.uint8), "png")
-    small = files.upload_source("a.png", png, is_original=False).read()
-    assert small.image.shape == (256, 256, 3)
-    assert "1100 x 300" in small.remarks[0]
-    assert files.upload_source("a.png", png, is_original=True).read().image.shape == (300, 1024, 3)
+@pytest.mark.parametrize("is_original", [False, True])
+def test_large_images_are_kept_whole(tmp_path, is_original):
+    image = np.random.default_rng(0).integers(0, 256, (300, 1100, 3), np.uint8)
+    content = pictures.encode(image, "png")
+    reading = files.upload_source("a.png", content, is_original=is_original).read()
+    assert np.array_equal(reading.image, image)
+    assert reading.remarks == ()
+    (tmp_path / "a.png").write_bytes(content)
+    (source,) = files.folder_sources(str(tmp_path)).values()
+    assert np.array_equal(source.read().image, image)
+    (source,) = files.photograph_sources({"a": image}).values()
+    assert np.array_equal(source.read().image, image)
 
 
 def test_what_is_to_be_known_about_an_image_stands_below_its_scores(view, tmp_path):
@@ -74,7 +82,7 @@ def test_what_is_to_be_known_about_an_image_stands_below_its_scores(view, tmp_pa
     large.mkdir()
     sr.write_image(large / "a.png", np.zeros((8, 1100), np.uint8))
     view.folder.value = str(large)
-    assert "the middle of its 1100 x 8 pixels" in view.metrics.value
+    assert "1024 x 8 of 1100 x 8 pixels are in work" in view.metrics.value
     assert view.original.shape == (8, 1024, 3)
 
 
@@ -102,20 +110,22 @@ def test_an_image_that_cannot_be_read_leaves_the_choice_as_it_was(view, tmp_path
     assert np.array_equal(view.frame, before)
 
 
-def test_save_and_load(view, tmp_path):
+@pytest.mark.parametrize("steps", [{}, pytest.param({"direction 2": 1.5}, marks=pytest.mark.slow)])
+def test_save_and_load(view, tmp_path, steps):
     view.path.value = str(tmp_path / "mine.png")
-    view.apply({"temperature": 1.1, "seed": 8, "walk": 0.3, "zoom": 2, "across": 0.2, "direction 2": 1.5})
+    region = {"left": 2, "top": 3, "width": 9, "height": 8, "temperature": 0.7, "seed": 5.5, "amounts": []}
+    view.apply({"temperature": 1.1, "seed": 8.3, "zoom": 2, "across": 0.2, "regions": [region]} | steps)
     view.save.click()
-    assert view.error.value == ""
-    settings, frame = view.settings, view.frame.copy()
+    assert "saved" in view.error.value
+    assert 'role="alert"' not in view.error.value
+    settings, answer = view.settings, view.answer.copy()
     saved = sr.read_image(tmp_path / "mine.png")
     assert np.array_equal(saved, view.sample(whole=True))
-    view.apply({"image": "coffee", "temperature": 0.3, "zoom": 1})
+    view.apply({"image": "coffee", "temperature": 0.3, "zoom": 1, "regions": []})
     view.load.click()
     assert view.error.value == ""
     assert view.settings == settings
-    assert np.array_equal(view.frame, frame)
-    assert "±" in view.amounts[1].description, "directions that are used have names"
+    assert np.array_equal(view.answer, answer)
 
 
 def test_a_saved_upload_comes_along(view, tmp_path):
@@ -127,6 +137,22 @@ def test_a_saved_upload_comes_along(view, tmp_path):
     another.path.value = view.path.value
     another.load.click()
     assert another.error.value == ""
+    assert np.array_equal(another.answer, view.answer)
+
+
+def test_a_window_of_a_large_upload_comes_along(view, tmp_path):
+    image = np.random.default_rng(0).integers(0, 256, (20, 300, 3), np.uint8)
+    upload(view, "wide.png", pictures.encode(image, "png"))
+    assert np.array_equal(view.lr, image[:, 22:278])
+    view.apply({"work_across": 1.0, "temperature": 1.0})
+    assert np.array_equal(view.lr, image[:, 44:])
+    view.path.value = str(tmp_path / "saved.png")
+    view.save.click()
+    another = new_view()
+    another.path.value = view.path.value
+    another.load.click()
+    assert another.error.value == ""
+    assert np.array_equal(another.lr, view.lr)
     assert np.array_equal(another.answer, view.answer)
 
 
@@ -154,16 +180,101 @@ def test_load_says_what_is_wrong(view, tmp_path):
     assert "must end in .png" in view.error.value
 
 
-def test_what_a_png_says_about_itself_keeps_its_form(view, tmp_path):
+def settings_of(**changes):
+    """Settings as a view has them."""
+    values = {"image": "cat", "model": "4x-D", "temperature": 1.0, "seed": 3.05, "left": "bicubic", "left_seed": 1}
+    values |= {"share": 0.5, "zoom": 1.5, "across": 0.5, "down": 0.5} | dict.fromkeys(DIRECTIONS, 0.0)
+    return checked(values | {"regions": [], "best": None, "work_across": 0.2, "work_down": 0.9} | changes)
+
+
+def test_what_a_png_says_about_itself_keeps_its_form():
     """Files that were saved before must load."""
-    view.path.value = str(tmp_path / "mine.png")
-    view.save.click()
-    about = json.loads(files.text_of((tmp_path / "mine.png").read_bytes()))
-    assert about.keys() == {"settings", "lr", "weights"}
+    region = {"left": 2, "top": 3, "width": 9, "height": 8, "temperature": 0.7, "seed": 5.5, "amounts": [0.5, 0.0]}
+    best = {"temperature": 0.5, "seed": 7.0, "amounts": [], "regions": [region]}
+    settings = settings_of(regions=[region, region], best=best)
+    png = files.png_bytes(cat(), settings, "1+2", lowres(), keep_lr=False)
+    about = json.loads(files.text_of(png))
+    assert about.keys() == {"settings", "lr", "weights", "directions"}
     assert len(about["lr"]) == 64
-    assert about["weights"] == sr.weights_version("4x-D")
-    names = ["image", "model", "temperature", "seed", "to_seed", "walk", "left", "left_seed", "share", "zoom"]
-    assert list(about["settings"]) == [*names, "across", "down", *(f"direction {i}" for i in range(1, 9))]
+    assert about["weights"] == "1+2"
+    names = ["image", "model", "temperature", "seed", "left", "left_seed", "share", "zoom", "across", "down"]
+    names += [*(f"direction {i}" for i in range(1, 9)), "regions", "best", "work_across", "work_down"]
+    assert sorted(about["settings"]) == sorted(names)
+    assert about["settings"]["regions"] == [region, region]
+    assert about["settings"]["best"] == best
+    saved = files.saved_in("mine.png", png)
+    assert saved.settings == settings
+    assert saved.lr is None
+    assert saved.difference(lowres(), "1+2") == ""
+
+
+@pytest.mark.parametrize("where", ["directions", "regions", "best"])
+def test_directions_of_another_kind_are_said(where):
+    """A step along a direction is another one where directions are found in another way."""
+    region = {"left": 2, "top": 3, "width": 9, "height": 8, "temperature": 0.7, "seed": 5.5, "amounts": [0.5, 0.0]}
+    best = {"temperature": 0.5, "seed": 7.0, "amounts": [1.0], "regions": []}
+    steered = {"directions": {"direction 3": 1.0}, "regions": {"regions": [region]}, "best": {"best": best}}[where]
+    for changes, differs in ((steered, True), ({}, False)):
+        png = files.png_bytes(cat(), settings_of(**changes), "1+2", lowres(), keep_lr=False)
+        assert files.saved_in("mine.png", png).difference(lowres(), "1+2") == ""
+        about = json.loads(files.text_of(png))
+        del about["directions"]  # as in earlier files
+        saved = files.saved_in("mine.png", files.png_with_text(cat(), json.dumps(about)))
+        assert ("directions" in saved.difference(lowres(), "1+2")) == differs
+
+
+def test_what_is_written_is_what_the_browser_gets(tmp_path):
+    png = files.png_bytes(cat(), settings_of(), "1+2", lowres(), keep_lr=True)
+    files.save_png(tmp_path / "mine.png", png)
+    assert (tmp_path / "mine.png").read_bytes() == png
+    assert np.array_equal(sr.read_image(png), cat())
+    for saved in (files.load_png(tmp_path / "mine.png"), files.saved_in("mine.png", png)):
+        assert saved.name == "mine.png"
+        assert np.array_equal(saved.lr, lowres())
+    with pytest.raises(OSError, match="cannot be written"):
+        files.save_png(tmp_path / "none" / "mine.png", png)
+
+
+def test_an_image_that_goes_along_is_in_work_whole():
+    """What is saved is the window of a large image; in another view it is an image of its own."""
+    for keep_lr, place in ((True, (0.5, 0.5)), (False, (0.2, 0.9))):
+        png = files.png_bytes(cat(), settings_of(), "1+2", lowres(), keep_lr=keep_lr)
+        values = files.saved_in("mine.png", png).settings
+        assert (values["work_across"], values["work_down"]) == place
+
+
+OLD = {"image": "cat", "model": "4x-D", "temperature": 1.0, "seed": 12, "to_seed": 1, "walk": 0.0, "left": "z = 0"}
+OLD |= {"left_seed": 1, "share": 0.5, "zoom": 8, "across": 0.5, "down": 0.25} | dict.fromkeys(DIRECTIONS, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("to_seed", "walk", "seed"), [(500, 0.0, 12), (13, 0.25, 12.25), (11, 0.25, 11.75), (500, 1.0, 500)]
+)
+def test_earlier_files_load(to_seed, walk, seed):
+    text = json.dumps({"settings": OLD | {"to_seed": to_seed, "walk": walk}, "lr": "?", "weights": "1+2"})
+    values = files.saved_in("mine.png", files.png_with_text(cat(), text)).settings
+    same = {name: value for name, value in OLD.items() if name not in ("seed", "to_seed", "walk")}
+    new = {"seed": seed, "regions": (), "best": None, "work_across": 0.5, "work_down": 0.5}
+    assert values == same | new
+
+
+@pytest.mark.parametrize("walk", [0.25, 0.75])
+def test_an_earlier_walk_to_a_neighbour_is_the_same_noise(walk):
+    noises = {seed: directions.steer(2, seed, 0.8) for seed in (11, 12, 13)}
+    for to_seed in (11, 13):
+        angle = walk * np.pi / 2
+        seed = files.upgraded(OLD | {"to_seed": to_seed, "walk": walk})["seed"]
+        expected = np.cos(angle) * noises[12] + np.sin(angle) * noises[to_seed]
+        assert np.allclose(directions.steer(2, seed, 0.8), expected, atol=1e-5)
+
+
+def test_an_earlier_walk_to_another_seed_is_refused():
+    with pytest.raises(ValueError, match="they are 30% of a walk from sample 12 to sample 500, and only walks between"):
+        files.upgraded(OLD | {"to_seed": 500, "walk": 0.3})
+    with pytest.raises(ValueError, match="walk is 2, and must be a number from 0 to 1"):
+        files.upgraded(OLD | {"walk": 2})
+    today = settings_of()
+    assert files.upgraded(today) == today
 
 
 def test_text_goes_along_with_the_picture():
@@ -190,4 +301,3 @@ def test_uploads_of_any_size_are_shown(view, size):
     view.measure.click()
     view.draw.click()
     assert view.error.value == ""
-    assert view.frame.shape == (4 * view.region[2], 4 * view.region[3], 3)

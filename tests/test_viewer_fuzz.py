@@ -21,9 +21,17 @@ from viewer_helpers import cat, lowres
 COUNT = 800  # mutated files of each kind
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 LR = np.ascontiguousarray(lowres()[:5, :4])
-VALUES = {"image": "mine.png", "model": "4x-D", "temperature": 1.0, "seed": 3, "to_seed": 1, "walk": 0.0}
-VALUES |= {"left": "bicubic", "left_seed": 1, "share": 0.5, "zoom": 1, "across": 0.5, "down": 0.5}
-VALUES |= dict.fromkeys(settings.DIRECTIONS, 0.0)
+REGION = {"left": 1, "top": 0, "width": 2, "height": 3, "temperature": 0.4, "seed": 7.25, "amounts": [0.0] * 8}
+PLAIN = {"image": "mine.png", "model": "4x-D", "temperature": 1.0, "seed": 3.05}  # settings as JSON has them
+PLAIN |= {"left": "bicubic", "left_seed": 1.0, "share": 0.5, "zoom": 1.5, "across": 0.5, "down": 0.5}
+PLAIN |= dict.fromkeys(settings.DIRECTIONS, 0.0)
+PLAIN |= {"regions": [REGION, REGION | {"amounts": [0.5], "width": 1}]}
+PLAIN |= {"best": {"temperature": 0.5, "seed": 4.0, "amounts": [1.5], "regions": [REGION]}}
+PLAIN |= {"work_across": 0.5, "work_down": 0.5}
+VALUES = settings.checked(PLAIN)
+# What earlier files have in the place of some of them.
+OLD = {name: value for name, value in PLAIN.items() if name not in ("regions", "best", "work_across", "work_down")}
+OLD |= {"seed": 3, "to_seed": 4, "walk": 0.25, "left_seed": 1, "zoom": 2}
 STRANGE = (None, True, -1, 0, 1, 1.5, 1e308, 2**70, "", "z = 0", "\x00", "\ud800", [], [[]], {}, {"a": 1}, "A" * 300)
 
 
@@ -31,7 +39,7 @@ STRANGE = (None, True, -1, 0, 1, 1.5, 1e308, 2**70, "", "z = 0", "\x00", "\ud800
 def saved(tmp_path_factory):
     """The bytes of a PNG as the view saves it, with its LR image."""
     path = tmp_path_factory.mktemp("saved") / "saved.png"
-    files.save_png(path, np.ascontiguousarray(cat()[:6, :5]), VALUES, "1+2", LR, keep_lr=True)
+    files.save_png(path, files.png_bytes(np.ascontiguousarray(cat()[:6, :5]), VALUES, "1+2", LR, keep_lr=True))
     return path.read_bytes()
 
 
@@ -101,6 +109,34 @@ def of_values(png, rng):
     return with_text(png, json.dumps(about))
 
 
+def of_parts(png, rng):
+    """The parts of the regions and of the best sample, by strange ones."""
+    about = json.loads(files.text_of(png))
+    values = about["settings"]
+    strange = [*STRANGE, 0.25, 2, REGION, [REGION] * 65, [0.5] * 9, [True], [0.5, 1]]
+    parts = [values["best"], *values["best"]["regions"], *values["regions"]]
+    for part in rng.sample(parts, rng.randint(1, 2)):
+        key = rng.choice([*part, "more"])
+        if rng.random() < 0.1:
+            part.pop(key, None)
+        else:
+            part[key] = copy.deepcopy(rng.choice(strange))
+    if rng.random() < 0.1:
+        values["regions"] = rng.choice([values["regions"] * 20, values["regions"] * 40, [], [[REGION]]])
+    return with_text(png, json.dumps(about))
+
+
+def of_old_files(png, rng):
+    """Settings as earlier files have them, some by strange ones."""
+    values = copy.deepcopy(OLD)
+    for _ in range(rng.randint(0, 2)):
+        key = rng.choice(["seed", "to_seed", "walk", *values])
+        values[key] = copy.deepcopy(rng.choice([*STRANGE, 3, 4, 5, 0.5]))
+        if rng.random() < 0.1:
+            del values[key]
+    return with_text(png, json.dumps(json.loads(files.text_of(png)) | {"settings": values}))
+
+
 def of_images(png, rng):
     """The LR image that goes along: its bytes or chunks, or its base64."""
     about = json.loads(files.text_of(png))
@@ -111,7 +147,7 @@ def of_images(png, rng):
     return with_text(png, json.dumps(about))
 
 
-@pytest.mark.parametrize("mutate", [of_bytes, of_chunks, of_text, of_values, of_images])
+@pytest.mark.parametrize("mutate", [of_bytes, of_chunks, of_text, of_values, of_parts, of_old_files, of_images])
 @pytest.mark.filterwarnings("error")  # a warning would be one that nobody sees
 def test_mutated_files_are_read_or_refused(saved, tmp_path, mutate):
     path, rng, read = tmp_path / "mine.png", random.Random(14), 0
@@ -126,6 +162,7 @@ def test_mutated_files_are_read_or_refused(saved, tmp_path, mutate):
             pytest.fail(f"file {i} of {mutate.__name__} ({content[:400]!r} ...): {error!r}")
         read += 1
         assert settings.checked(result.settings) == result.settings
+        assert settings.checked(json.loads(json.dumps(settings.plain(result.settings)))) == result.settings
         assert result.settings.keys() == VALUES.keys()
         assert result.lr is None or (result.lr.dtype == np.uint8 and result.lr.shape[2:] == (3,))
     assert 0 < read < COUNT, "the files are neither all refused nor all read"
@@ -143,7 +180,7 @@ def large_image(width, height):
 
 
 def text_about(**changes):
-    return json.dumps({"settings": VALUES, "lr": files.digest(LR), "weights": "1+2"} | changes)
+    return json.dumps({"settings": PLAIN, "lr": files.digest(LR), "weights": "1+2"} | changes)
 
 
 TEXTS = {
@@ -161,11 +198,31 @@ TEXTS = {
     "no image": (text_about(image="AAAA"), "no image that can be read"),
     "a large image": (text_about(image=large_image(30_000, 30_000)), "30000x30000 pixels"),
     "an image of too many pixels": (text_about(image=large_image(257, 256)), "257x256 pixels"),
-    "a missing setting": (text_about(settings={"seed": 1}), "they lack across, direction 1"),
-    "not a number": (text_about(settings=VALUES | {"temperature": float("nan")}), "temperature is nan"),
-    "infinite": (text_about(settings=VALUES | {"direction 8": float("-inf")}), "direction 8 is -inf"),
-    "out of range": (text_about(settings=VALUES | {"seed": 1000}), "seed is 1000"),
-    "true for a number": (text_about(settings=VALUES | {"zoom": True}), "zoom is True"),
+    "a missing setting": (text_about(settings={"seed": 1}), "they lack across, best, direction 1"),
+    "not a number": (text_about(settings=PLAIN | {"temperature": float("nan")}), "temperature is nan"),
+    "infinite": (text_about(settings=PLAIN | {"direction 8": float("-inf")}), "direction 8 is -inf"),
+    "out of range": (text_about(settings=PLAIN | {"seed": 1000}), "seed is 1000"),
+    "true for a number": (text_about(settings=PLAIN | {"zoom": True}), "zoom is True"),
+    "a seed beyond the line": (text_about(settings=PLAIN | {"seed": 999.01}), "seed is 999.01"),
+    "too many regions": (text_about(settings=PLAIN | {"regions": [REGION] * 9999}), "may be 64 at most"),
+    "a region without a side": (
+        text_about(settings=PLAIN | {"regions": [REGION, REGION | {"width": 0}]}),
+        "regions: number 2, width is 0",
+    ),
+    "a region with half a sample": (text_about(settings=PLAIN | {"regions": [REGION | {"top": 0.5}]}), "top is 0.5"),
+    "a region of other parts": (text_about(settings=PLAIN | {"regions": [{"seed": 1}]}), "must be a dict of left, top"),
+    "a best sample of another kind": (text_about(settings=PLAIN | {"best": [REGION]}), "best is "),
+    "amounts without end": (
+        text_about(settings=PLAIN | {"best": PLAIN["best"] | {"amounts": [0.0] * 9999}}),
+        "best, amounts is .* a list of at most 8 numbers",
+    ),
+    "an old walk between strangers": (
+        text_about(settings=OLD | {"to_seed": 9}),
+        "25% of a walk from sample 3 to sampl",
+    ),
+    "an old walk that is none": (text_about(settings=OLD | {"walk": float("nan")}), "walk is nan"),
+    "an old seed that is none": (text_about(settings=OLD | {"to_seed": []}), "to_seed is "),
+    "half an old walk": (text_about(settings=PLAIN | {"walk": 0.0}), "no such settings: walk"),
     "a long text": (text_about(more="x" * files.TEXT_LIMIT), "its text has"),
 }
 

@@ -1,5 +1,7 @@
-"""What a notebook may give to the view: photographs of every kind, and names of models."""
+"""What the view is given: photographs of every kind and models by a notebook; files and places by the page."""
 
+import asyncio
+import os
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +9,26 @@ import PIL.Image
 import pytest
 import torch
 import viewer
-from viewer_helpers import cat, coffee
+from skimage import data
+from viewer import stage
+from viewer.pictures import encode
+from viewer_helpers import (
+    Messages,
+    Recorder,
+    at_rest,
+    cat,
+    changed,
+    coffee,
+    drop,
+    from_page,
+    lowres,
+    new_view,
+    opened,
+    shown,
+    state,
+    until,
+    upload,
+)
 
 import srvae_core as sr
 
@@ -120,7 +141,7 @@ def test_models_may_be_paths_and_of_another_scale(tmp_path):
     assert view.scale == 8
     view.path.value = str(tmp_path / "saved.png")
     view.save.click()
-    assert view.error.value == ""
+    assert "saved" in view.error.value
     view.model.value = "4x-D"
     view.load.click()
     assert (view.error.value, view.model.value) == ("", str(path))
@@ -129,3 +150,229 @@ def test_models_may_be_paths_and_of_another_scale(tmp_path):
 def test_an_answer_decoded_in_the_least_steps_is_the_same():
     view = viewer.View({"cat": cat()[:16, :16]}, scale=4, models=["4x-D"], step_edge=1)
     assert np.abs(view.answer.astype(int) - view.sampler(0, 0.0)).max() <= 1
+
+
+# Files.
+
+
+@pytest.fixture
+def view():
+    return new_view()
+
+
+def test_a_folder_begins_with_the_first_image_that_can_be_shown(view, tmp_path):
+    folder = tmp_path / "mixed"
+    folder.mkdir()
+    (folder / "a.png").write_bytes(b"no image")
+    (folder / "c.png").write_bytes(b"none either: read when it is chosen")
+    (folder / ".d.png").write_bytes(b"hidden")
+    (folder / "x.jpg").mkdir()
+    (folder / "y.jpg").symlink_to(folder / "nowhere.jpg")
+    sr.write_image(folder / "b.png", cat())
+    view.folder.value = str(folder)
+    assert "a.png is no image" in view.error.value
+    assert ".d.png" not in view.error.value, "hidden files are passed over"
+    assert view.image.value == "mixed/b.png"
+    assert [name for name in view.image.options if name.startswith("mixed")] == ["mixed/b.png", "mixed/c.png"]
+    assert np.array_equal(view.original, cat())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of files are characters there")
+def test_names_that_are_no_text_can_be_shown(view, tmp_path):
+    """JupyterLab's messages are UTF-8."""
+    folder = tmp_path / "names"
+    folder.mkdir()
+    (folder / os.fsdecode(b"a\xff.png")).write_bytes(b"no image")
+    sr.write_image(folder / "b.png", cat())
+    (folder / "b.png").rename(folder / os.fsdecode(b"b\xff.png"))
+    view.folder.value = str(folder)
+    assert view.image.value == "names/b?.png"
+    assert "a?.png is no image" in view.error.value
+    assert np.array_equal(view.original, cat())
+
+
+def test_a_file_that_is_dropped_on_the_picture_is_shown(view):
+    drop(view, "mine.png", encode(lowres(), "png"))
+    assert (view.image.value, view.error.value, view.original) == ("mine.png", "", None)
+    assert np.array_equal(view.lr, lowres())
+    view.reduce.value = True
+    drop(view, "one.png", encode(cat(), "png"), "note.txt", b"no image", "two.jpg", encode(coffee(), "jpeg"))
+    assert view.image.value == "one.png"
+    assert view.image.options[-2:] == ("one.png", "two.jpg")
+    assert np.array_equal(view.original, cat())
+    assert "note.txt: " in view.error.value
+
+
+def test_the_same_file_comes_again_and_as_an_original(view):
+    content = encode(cat(), "png")
+    for give in (upload, drop):
+        view.reduce.value = False
+        give(view, "mine.png", content)
+        assert view.original is None
+        assert view.upload.value == ()
+        view.image.value = "coffee"
+        give(view, "mine.png", content)
+        assert (view.image.value, view.original) == ("mine.png", None)
+        view.reduce.value = True
+        give(view, "mine.png", content)
+        assert np.array_equal(view.original, cat())
+        assert list(view.image.options) == ["cat", "coffee", "mine.png"], "one entry, whatever came"
+
+
+def steered(view):
+    """Let a view show what has to be saved with care: regions, a best sample, a point between two seeds."""
+    view.apply({"temperature": 0.55, "seed": 12.35, "share": 0.4, "zoom": 1.5, "across": 0.25})
+    view.keep.click()
+    view.picture.selection = (8, 8, 24, 24)
+    view.reroll.click()
+    view.picture.selection = (40, 16, 30, 30)
+    view.region_temperature.value = 1.0
+    view.apply({"left": "best", "temperature": 0.8})
+    assert view.error.value == ""
+    return view.settings, view.frame, view.sample(whole=True)
+
+
+@pytest.mark.parametrize("uploaded", [False, True])
+@pytest.mark.parametrize("way", ["load", "drop"])
+def test_regions_and_the_best_sample_come_back_bit_for_bit(view, tmp_path, uploaded, way):
+    if uploaded:
+        upload(view, "mine.png", encode(lowres(), "png"))
+    settings, frame, answer = steered(view)
+    path = tmp_path / "saved.png"
+    view.path.value = str(path)
+    view.save.click()
+    assert np.abs(sr.read_image(path).astype(int) - answer).max() <= 1
+    other = new_view()
+    other.apply({"image": "coffee", "temperature": 1.0})
+    if way == "load":
+        other.path.value = str(path)
+        other.load.click()
+    else:
+        drop(other, path.name, path.read_bytes())
+    assert other.error.value == ""
+    assert other.settings == settings | ({"image": "saved.png"} if uploaded else {})
+    assert np.array_equal(other.frame, frame)
+    other.picture.zoom = 1.0
+    assert np.array_equal(other.answer, sr.read_image(path)), "what was saved is what is shown"
+
+
+def test_a_saved_png_whose_image_is_not_here_changes_nothing(view, tmp_path):
+    view.path.value = str(tmp_path / "saved.png")
+    view.image.value = "coffee"
+    view.save.click()
+    other = viewer.View({"cat": cat()}, scale=4, rest_delay=0.05)
+    before = state(other)
+    drop(other, "saved.png", (tmp_path / "saved.png").read_bytes())
+    assert "coffee" in other.error.value
+    assert "is not among the images here" in other.error.value
+    assert changed(before, state(other)) == []
+
+
+def test_download_sends_the_bytes_that_save_writes(view, tmp_path, monkeypatch):
+    steered(view)
+    view.path.value = str(tmp_path / "mine.png")
+    view.save.click()
+    sent = []
+    monkeypatch.setattr(view.picture, "send", lambda content, buffers=None: sent.append((content, buffers)))
+    view.download.click()
+    assert sent == [
+        ({"kind": "download", "name": "mine.png", "type": "image/png"}, [(tmp_path / "mine.png").read_bytes()])
+    ]
+    view.path.value = "mine.jpg"
+    view.download.click()
+    assert "must end in .png" in view.error.value
+    assert len(sent) == 1
+
+
+@pytest.mark.parametrize(
+    "message",
+    [{"kind": "drop", "names": ["a.png"]}, {"kind": "work"}, {}, {"kind": 3}],
+)
+def test_a_message_that_makes_no_sense_changes_nothing(view, message):
+    before = state(view)
+    from_page(view, message)
+    assert changed(before, state(view)) == []
+
+
+# Large images, with a window of 16 LR samples a side in the place of the usual one, so that they need not be large.
+
+
+def large():
+    """A photograph of 60x40 pixels."""
+    return np.ascontiguousarray(data.coffee()[100:140, 100:160])
+
+
+@pytest.fixture
+def small_window(monkeypatch):
+    monkeypatch.setattr(stage, "LR_EDGE", 16)
+
+
+@pytest.mark.usefixtures("small_window")
+def test_of_a_large_image_nothing_is_cut_and_the_part_in_work_moves(view):
+    drop(view, "large.png", encode(large(), "png"))
+    assert np.array_equal(view.lr, large()[12:28, 22:38]), "its middle"
+    assert "16 x 16 of 60 x 40 pixels are in work: move the frame in the overview" in view.metrics.value
+    assert np.abs(opened(view.picture.overview).astype(int) - large()).mean() < 8
+    assert view.picture.overview_rect == pytest.approx((22 / 60, 12 / 40, 16 / 60, 16 / 40))
+    view.picture.selection = (0, 0, 20, 20)
+    view.picture.zoom = 2.0
+    from_page(view, {"kind": "work", "x": 0.9, "y": 0.1})
+    assert view.error.value == ""
+    assert np.array_equal(view.lr, large()[:16, 44:])
+    assert (view.picture.zoom, view.picture.selection) == (1.0, ()), "they were of the other part"
+    assert (view.work_across, view.work_down) == (1.0, 0.0)
+    assert view.picture.overview_rect == pytest.approx((44 / 60, 0, 16 / 60, 16 / 40))
+    assert np.array_equal(shown(view), view.frame)
+    view.undo.click()
+    assert np.array_equal(view.lr, large()[12:28, 22:38])
+    view.redo.click()
+    view.image.value = "coffee"
+    assert view.picture.overview == b""
+    assert "in work" not in view.metrics.value
+    view.image.value = "large.png"
+    assert (view.work_across, view.work_down) == (0.5, 0.5), "another image is shown from its middle"
+
+
+@pytest.mark.usefixtures("small_window")
+def test_an_original_is_in_work_on_the_grid_of_its_scale(view):
+    original = np.ascontiguousarray(data.coffee()[:203, :301])
+    view.reduce.value = True
+    drop(view, "large.png", encode(original, "png"))
+    view.work_at(0.37, 0.61)
+    left, top = (round(share * room) for share, room in ((view.work_across, 301 - 64), (view.work_down, 203 - 64)))
+    assert np.array_equal(view.original, original[top // 4 * 4 :, left // 4 * 4 :][:64, :64])
+
+
+@pytest.mark.usefixtures("small_window")
+def test_another_model_leaves_the_part_in_work(view):
+    if not (eight := sr.available_models(8)):
+        pytest.skip("no 8x model is shipped")
+    drop(view, "large.png", encode(large(), "png"))
+    view.work_at(0.0, 0.5)
+    view.model.value = eight[0]
+    assert np.array_equal(view.lr, large()[12:28, :16])
+
+
+@pytest.mark.usefixtures("small_window")
+def test_of_a_large_image_the_bicubic_picture_comes_at_once():
+    view = new_view(step_edge=24)
+
+    async def take():
+        await until(lambda: at_rest(view))
+        messages = Messages(view)
+        drop(view, "large.png", encode(large(), "png"))
+        assert messages.rects("bottom") == [(0, 0, 64, 64)]
+        assert view.picture.right == view.picture.whole == view.picture.patch == b""
+        assert view.picture.working
+        await until(lambda: view.picture.patch)
+        left, top, width, height = view.picture.patch_rect
+        assert left <= 32 <= left + width
+        assert top <= 32 <= top + height
+        assert not view.picture.exact
+        recorder = Recorder(view)
+        view.image.value = "cat"
+        await until(lambda: at_rest(view))
+        assert recorder.asked == [], "what is left of it is not decoded"
+
+    asyncio.run(take())
+    assert np.array_equal(shown(view), view.frame)

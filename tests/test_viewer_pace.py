@@ -69,6 +69,22 @@ def test_without_a_loop_all_steps_are_taken_at_once(noted):
         noted.pace.later(0, failing_steps())
 
 
+def test_without_a_loop_an_endless_study_does_not_begin(noted):
+    noted.pace.start(noted.work("study"), endless=True)
+    assert noted.steps == []
+    assert not noted.pace.is_studying
+    assert noted.running == [False]
+
+    async def run():
+        noted.pace.start(noted.work("study", count=10**6, pause=0.001), endless=True)
+        await until(lambda: len(noted.steps) > 2)
+        assert noted.pace.is_studying
+        noted.pace.cancel()
+        assert not noted.pace.is_studying
+
+    asyncio.run(run())
+
+
 def test_what_is_due_is_dropped_when_anything_newer_is(noted):
     async def run():
         assert noted.pace.later(0.0, noted.work("old", count=100))

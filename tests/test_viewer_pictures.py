@@ -13,6 +13,27 @@ def test_large_images_are_cut_to_their_middle():
     assert np.array_equal(pictures.cut_to_middle(image, 350), image[:, 25:375])
 
 
+def test_reduced_pictures_are_means_of_areas():
+    picture = np.zeros((40, 80, 3), np.uint8)
+    picture[:, 40:] = 200
+    picture[::2, 40:] = 100
+    small = pictures.reduced(picture, 8)
+    assert small.shape == (4, 8, 3)
+    assert (small[:, :4] == 0).all()
+    assert (small[:, 4:] == 150).all()
+    assert pictures.reduced(picture, 80) is picture
+    assert pictures.reduced(np.zeros((1, 1000, 3), np.uint8), 8).shape == (1, 8, 3)
+
+
+def test_the_overview_is_small_and_of_the_whole():
+    image = np.zeros((300, 1200, 3), np.uint8)
+    image[:, 600:, 1] = 250
+    small = sr.read_image(pictures.overview(image))
+    assert small.shape == (40, 160, 3)
+    assert small[:, :78].max() < 30
+    assert small[:, 82:, 1].min() > 230
+
+
 def test_contact_sheet_keeps_order():
     sheet = pictures.contact_sheet([np.full((2, 3, 3), i, np.uint8) for i in range(3)], columns=2, gap=1)
     assert sheet.shape == (5, 7, 3)

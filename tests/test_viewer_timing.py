@@ -1,15 +1,28 @@
-"""The command that times a slider's step."""
+"""The command that times the gestures of the view."""
 
 import argparse
 
 import pytest
-from viewer import timing
+from viewer import browser, timing
 
 
 def test_each_thing_is_timed():
     ms = timing.step_times(64, steps=1)
-    assert ms.keys() == {"move", "uncut", "encode", "region", "rest", "full"}
+    assert ms.keys() == {"fitted", "zoomed", "region", "exact", "first", "full"}
     assert all(value > 0 for value in ms.values())
+
+
+@pytest.mark.slow
+def test_each_gesture_is_timed_in_a_browser(monkeypatch):
+    try:
+        browser.chromium()
+    except browser.NoBrowserError as error:
+        pytest.skip(str(error))
+    monkeypatch.setattr(timing, "ROUNDS", 1)
+    monkeypatch.setattr(timing, "STEPS", 1)
+    times = timing.gesture_times(64)
+    assert times.keys() == timing.GESTURES.keys()
+    assert all(0 < value < 60_000 for value in times.values())
 
 
 def test_the_command_is_offered():

@@ -1,4 +1,4 @@
-"""What makes an answer what it is: model, weights, temperature and seed. Each answer's file says it, in words."""
+"""What makes an answer what it is: model, weights, temperature, seed, precision. Each answer's file says it."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class Settings:
         scale: 4 or 8.
         temperature: 0 or more.
         seeds: one for each answer to an image.
+        precision: of the convolutions, one of :data:`srvae_core.PRECISIONS`.
     """
 
     model: str
@@ -39,14 +40,17 @@ class Settings:
     scale: int
     temperature: float
     seeds: tuple[int, ...]
+    precision: str = "auto"
 
     def words(self, seed: int, digest: str) -> str:
         """What the answer's file says: the settings, the seed and a digest of the input's file; ASCII.
 
-        At temperature 0 nothing is drawn, so that the seed does not matter.
+        At temperature 0 nothing is drawn, so that the seed does not matter. Answers that say no precision are of
+        "auto", which may be float32 as well, but need not be.
         """
         said = {"model": self.name, "weights": self.weights, "scale": self.scale, "temperature": self.temperature}
         said |= {"seed": seed} if self.temperature else {}
+        said |= {"precision": self.precision} if self.precision != "auto" else {}
         return f"{PROGRAM} {json.dumps(said | {'input': digest})}"
 
 
@@ -54,7 +58,7 @@ def settings_of(options: argparse.Namespace) -> Settings:
     """The settings that options ask for; no weights are loaded.
 
     Args:
-        options: scale and temperature (None takes the model's own), model, seed, samples.
+        options: scale and temperature (None takes the model's own), model, seed, samples, precision.
 
     Raises:
         ValueError, FileNotFoundError: there is no such model, or it is of another scale; no such temperature or seed.
@@ -75,7 +79,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
     if seeds[0] < 0 or seeds[-1] >= 2**63:
         raise ValueError(f"--seed must be between 0 and 2**63, not {options.seed}")
     name = path.stem.removeprefix(sr.PREFIX)
-    return Settings(model, name, sr.weights_version(path), notes["scale"], float(temperature), seeds)
+    weights, temperature = sr.weights_version(path), float(temperature)
+    return Settings(model, name, weights, notes["scale"], temperature, seeds, options.precision)
 
 
 def _model_of(model: str, scale: int | None) -> tuple[str, int | None]:

@@ -31,18 +31,27 @@ class Strips:
         grey: answer in one channel, or two with alpha. That takes an image of three equal channels.
         samples: how many answers will be asked for. For several, an image that is small enough is encoded once.
         block: edge of what is computed at once, in pixels of the answer.
+        precision: as of :class:`srvae_core.Sampler`.
 
     Attributes:
         picture: the form of the answers.
     """
 
     def __init__(
-        self, model: sr.SRVAE, lr: np.ndarray, *, grey: bool = False, samples: int = 1, block: int = sr.BLOCK
+        self,
+        model: sr.SRVAE,
+        lr: np.ndarray,
+        *,
+        grey: bool = False,
+        samples: int = 1,
+        block: int = sr.BLOCK,
+        precision: str = "auto",
     ) -> None:
         s = model.scale
-        self.model, self.block = model, block
-        # What a Sampler keeps of a pixel: 64 numbers of the code and three for each of the answer's, 4 bytes each.
-        self.cache = samples > 1 and 4 * (64 + 3 * s * s) * lr.shape[0] * lr.shape[1] <= CACHED
+        self.model, self.block, self.precision = model, block, precision
+        # What a Sampler keeps of a pixel: 64 numbers of the code and three for each of the answer's, 4 bytes each,
+        # and 160 of 2 bytes of the first unit.
+        self.cache = samples > 1 and (4 * (64 + 3 * s * s) + 320) * lr.shape[0] * lr.shape[1] <= CACHED
         self.colours = sr.visible_colours(lr)
         self.alpha = lr[..., 3:] if lr.shape[2] == 4 else None
         self.equal = all(np.array_equal(self.colours[..., 0], self.colours[..., i]) for i in (1, 2))
@@ -99,7 +108,8 @@ class Strips:
         if self._kept and self._kept[0] == window:
             return self._kept[1]
         self._kept = None  # before the next takes its memory
-        sampler = sr.Sampler(self.model, self.colours[slice(*window)], cache=self.cache, block=self.block)
+        rows, options = self.colours[slice(*window)], {"block": self.block, "precision": self.precision}
+        sampler = sr.Sampler(self.model, rows, cache=self.cache, **options)
         sampler.grey = self.equal  # grey rows of a coloured image are answered as the whole would be
         self._kept = window, sampler
         return sampler

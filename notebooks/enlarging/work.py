@@ -61,7 +61,7 @@ class Worker:
             lr = sr.read_image(task.source, pixel_limit=self.pixel_limit)
         for target in task.targets.values():  # the header may have promised less than there is
             check_target(target, Header(lr.shape, lr.dtype, header.grey), self.model.scale)
-        strips = Strips(self.model, lr, grey=header.grey, samples=len(task.targets))
+        strips = Strips(self.model, lr, grey=header.grey, samples=len(task.targets), precision=self.settings.precision)
         for seed, target in task.targets.items():
             notes = notes_of(task.source, self.model.scale, self.settings.words(seed, digest))
             if strips.picture.grey:  # which an RGB profile does not fit

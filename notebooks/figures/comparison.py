@@ -179,7 +179,7 @@ def _compare_excerpt(
     for name, model in models.items():
         sampled = f"{METHOD}{sr.ModelName.of(name).variant}"
         # without a cache the sampler encodes and decodes the region alone
-        sampler = sr.Sampler(model, lr, cache=False)
+        sampler = sr.Sampler(model, lr, cache=False, precision="float32")
         crops[sampled] = sampler(temperature=model.temperature, region=region)
         versions[sampled] = sr.weights_version(name)
     # the sample is of the last model, which is P where P is shipped

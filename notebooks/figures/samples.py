@@ -124,7 +124,7 @@ def draw_samples(
     model = model or sr.load_model(model_name)
     s = model.scale
     hr, lr, crop = _patch(s)
-    sampler = sr.Sampler(model, lr)
+    sampler = sr.Sampler(model, lr, precision="float32")
     drawn = [sampler(seed, 1.0) for seed in range(count)]
     z = fit_latents(model, lr, hr, steps)
     # the sampler computes z = temperature * 0.1 * g * eps, so this eps gives back the fitted z

@@ -4,30 +4,40 @@
     view = View({"astronaut": bundled("astronaut")}, scale=4)
     view.show()
 
-Widgets over :class:`srvae_core.Sampler`, which encodes an image once and decodes for each move of a slider. A handler
-sets the value of one Image widget and nothing else: ipywidgets then keeps a single message in flight, so that the
-latest value wins and nothing piles up. While a slider moves, a frame is a JPEG of a draft (see ``Sampler``) of what the
-border leaves to be seen; when it rests, the whole answer is decoded exactly and sent as PNG.
+The page draws the picture: border, zoom and pan never wait for the kernel (see :mod:`viewer.picture`). The kernel
+sends layers of it. While a slider moves, a layer is a JPEG of a draft (see :class:`srvae_core.Sampler`) of what is to
+be seen; when it rests, the exact answer as PNG. All else are ipywidgets, over :class:`srvae_core.Sampler`, which
+encodes an image once and decodes for each move.
 
 The modules, each of which uses those below it only:
 
-    timing    milliseconds of a slider's step; the command `python notebooks/evaluate.py slider`
-    browser   JupyterLab and Chromium, for timing and tests
-    view      View: what every control does; images, buttons, files
-    stage     the image on show; whatever changes it or its settings does so whole or not at all
-    studies   what takes many samples: their spread, nine to choose from
-    screen    the picture on show: a draft in motion, exact at rest, then its scores
-    pace      one thing at a time, the longer ones in steps; errors shown
-    controls  the widgets and their pages
-    snapshot  values to come back to when something fails
-    files     photographs, folders, uploads, PNGs with settings
-    scene     from settings to a picture and its scores, without widgets
-    settings  what makes a picture: names, limits, checks
-    pictures  compressing, splitting, colouring, laying out
+    timing     milliseconds of the view's gestures; the command `python notebooks/evaluate.py slider`
+    browser    JupyterLab and Chromium, for timing and tests
+    view       View: what every control does
+    filing     images that come in, pictures that leave
+    regional   noise of its own for one rectangle
+    stage      the image on show; whatever changes it or its settings does so whole or not at all
+    studies    what takes many samples: their spread, nine to choose from, films, playing
+    screen     a draft in motion, the exact picture at rest, then its scores; undo
+    layers     what the page is sent, and what it has already
+    history    steps back, and forward again
+    pace       one thing at a time, the longer ones in steps; errors shown
+    controls   the widgets and how they lie beside the picture
+    pages      the widgets of the five pages
+    picture    the picture that is touched: picture.js draws it, hands.js takes mouse, fingers and keys
+    effects    what a direction changes, in words and small pictures
+    snapshot   values to come back to when something fails
+    files      photographs, folders, uploads, PNGs with settings
+    animation  films as WebP and GIF
+    scene      from settings to a picture and its scores, without widgets
+    sliders    sliders of numbers and of seeds
+    settings   what makes a picture: names, limits, checks
+    pictures   compressing, splitting, colouring, laying out
+    window     the part of a large image that is in work
 """
 
-from .controls import PAGES
-from .pictures import contact_sheet, cut_to_middle, fingerprint, heat, still
+from .pages import PAGES
+from .pictures import captioned, contact_sheet, cut_to_middle, fingerprint, heat, still
 from .scene import Scene, load_model
 from .settings import Settings
 from .view import View
@@ -37,6 +47,7 @@ __all__ = [
     "Scene",
     "Settings",
     "View",
+    "captioned",
     "contact_sheet",
     "cut_to_middle",
     "fingerprint",

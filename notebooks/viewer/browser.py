@@ -12,15 +12,15 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator, Page
+    from playwright.sync_api import Locator, Page, Request, WebSocket
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = [  # of Chromium: it runs as root here and there, without a screen, and asks nobody for news
@@ -31,7 +31,9 @@ FLAGS = [  # of Chromium: it runs as root here and there, without a screen, and 
     "--disable-sync",
     "--no-first-run",
 ]
-PICTURE = "img.srvae-picture"  # the view's, among all pictures of a page
+HIDDEN = ["--hide-scrollbars"]  # playwright's own flag: people see scrollbars, so the tests have to see them too
+PICTURE = "canvas.srvae-picture"  # the view's, among all pictures of a page
+WITHIN = ("about", "blob", "data")  # schemes of addresses that ask no host
 UNCHANGED = 0.7  # seconds without a new frame that count as rest: longer than from a key to the first that it brings
 START_SECONDS = 60  # that a server may take to start
 RUNS = 4  # times that the cells are asked to run, until they do
@@ -121,15 +123,28 @@ def answers(process: subprocess.Popen[bytes], address: str) -> bool:
 
 
 @contextmanager
-def page(address: str, **options: object) -> Iterator[Page]:
-    """A page of a fresh Chromium at an address; ``options`` are for playwright's ``new_page``."""
+def page(address: str, outside: list[str] | None = None, **options: object) -> Iterator[Page]:
+    """A page of a fresh Chromium, with scrollbars, at an address.
+
+    Args:
+        address: what it opens.
+        outside: a list to which the address of everything is added that the page asks another host than 127.0.0.1 for.
+        options: for playwright's ``new_page``.
+    """
     from playwright.sync_api import sync_playwright
 
+    def note(request: Request | WebSocket) -> None:
+        parts = urlsplit(request.url)
+        if outside is not None and parts.scheme not in WITHIN and parts.hostname != "127.0.0.1":
+            outside.append(request.url)
+
     with sync_playwright() as play:
-        browser = play.chromium.launch(executable_path=chromium(), args=FLAGS)
+        browser = play.chromium.launch(executable_path=chromium(), args=FLAGS, ignore_default_args=HIDDEN)
         try:
             tab = browser.new_page(**options)
             tab.set_default_timeout(60_000)
+            tab.on("request", note)
+            tab.on("websocket", note)
             tab.goto(address)
             yield tab
         finally:
@@ -179,43 +194,48 @@ def comes(tab: Page) -> bool:
     return outcome.json_value() == "comes"
 
 
-def picture(tab: Page) -> tuple[str, bytes]:
-    """The address of the picture on show, which is new for every frame, and its bytes."""
-    source, data = tab.evaluate(
-        """async selector => {
-             const source = document.querySelector(selector).src;
-             const reader = new FileReader();
-             reader.readAsDataURL(await (await fetch(source)).blob());
-             await new Promise(done => reader.onload = done);
-             return [source, reader.result.split(",")[1]];
+def picture(tab: Page, number: int = 0) -> bytes:
+    """What is laid over the right side, its pieces included, as a PNG of its rectangle in answer pixels.
+
+    Args:
+        tab: the page.
+        number: which of the page's pictures.
+    """
+    data = tab.evaluate(
+        """async ([selector, number]) => {
+             const {layers, patches} = document.querySelectorAll(selector)[number].srvae;
+             const right = layers.right ?? layers.whole ?? layers.bottom;
+             const [left, top, width, height] = right.rect;
+             const canvas = new OffscreenCanvas(width, height), context = canvas.getContext("2d");
+             for (const {rect: [x, y, w, h], bitmap} of [right, ...patches]) {
+               context.drawImage(bitmap, x - left, y - top, w, h);
+             }
+             const bytes = new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer());
+             return btoa(Array.from(bytes, byte => String.fromCharCode(byte)).join(""));
            }""",
-        PICTURE,
+        [PICTURE, number],
     )
-    return source, base64.b64decode(data)
+    return base64.b64decode(data)
 
 
-def at_rest(tab: Page, unchanged: float = UNCHANGED) -> bytes:
-    """The PNG that the view shows once nothing has changed for so many seconds.
+def at_rest(tab: Page, unchanged: float = UNCHANGED, number: int = 0) -> bytes:
+    """The PNG of :func:`picture` once it is exact, and nothing has been drawn for so many seconds.
 
     Raises:
         TimeoutError: it goes on changing, for a minute.
     """
-    last, since, data = "", time.monotonic(), b""
+    last, since, state = None, time.monotonic(), {}
     for _ in range(600):
-        now = tab.eval_on_selector(PICTURE, "image => image.src")
-        if now != last:
-            last, since = now, time.monotonic()
+        state = tab.locator(PICTURE).nth(number).evaluate("canvas => ({...canvas.dataset})")
+        resting = state.get("exact") == "true" and state.get("working") == "false"
+        if not resting or state["frames"] != last:
+            last, since = state.get("frames"), time.monotonic()
         elif time.monotonic() - since > unchanged:
-            try:
-                source, data = picture(tab)
-            except Exception:  # the address was given up between reading and fetching it
-                source, data = "", b""
-            if source == last and data.startswith(b"\x89PNG"):
+            data = picture(tab, number)
+            if tab.locator(PICTURE).nth(number).get_attribute("data-frames") == last:
                 return data
         tab.wait_for_timeout(100)
-    raise TimeoutError(
-        f"the view does not come to rest; it shows {data[:8]!r}, {tab.locator('.srvae-view').inner_text()}"
-    )
+    raise TimeoutError(f"the picture does not come to rest: {state}")
 
 
 def slider(tab: Page, text: str) -> Locator:
@@ -223,64 +243,36 @@ def slider(tab: Page, text: str) -> Locator:
     return tab.get_by_role("slider", name=text)
 
 
-def step_milliseconds(
-    size: int, scale: int, variants: Sequence[Mapping[str, float]], rounds: int = 5, steps: int = 4
-) -> Iterator[tuple[float, float]]:
-    """Median milliseconds from a key pressed on the seed's slider to the next frame, decoded and in the page.
+def press_and_wait(tab: Page, key: str = "ArrowRight", *, layer: bool = True) -> float:
+    """Milliseconds from a key to the next frame drawn.
 
     Args:
-        size: pixels a side of the answer.
-        variants: settings of the view to measure with, such as ``{"zoom": 4}``.
-        rounds: how often the view comes to rest.
-        steps: further keys in each, one as soon as the frame of the one before is there.
+        tab: the page.
+        key: playwright's name of it.
+        layer: wait for the frame with a new layer right of the border, which the kernel sends; otherwise the page's
+            own next frame counts.
 
-    Yields:
-        for each variant the medians of first keys after rest and of further ones.
+    Raises:
+        playwright.sync_api.Error: nothing new was drawn for half a minute.
     """
-    chromium()
-    for settings in variants:
-        # A server each: Lab would open what was open before, hidden behind, and its kernel would live on.
-        with TemporaryDirectory() as folder, server(Path(folder)) as address:
-            yield _step_milliseconds(address, Path(folder, "step.ipynb"), size, scale, settings, rounds, steps)
-
-
-def _step_milliseconds(
-    address: str, notebook: Path, size: int, scale: int, settings: Mapping[str, float], rounds: int, steps: int
-) -> tuple[float, float]:
-    write_notebook(
-        notebook,
-        "import cv2, viewer\nfrom benchmarks.sets import bundled",
-        f"photograph = cv2.resize(bundled('astronaut'), ({size}, {size}), interpolation=cv2.INTER_AREA)",
-        f"view = viewer.View({{'astronaut': photograph}}, {scale})\n"
-        f"view.apply({{'temperature': 1.0}} | {dict(settings)})\nview.show()",
-    )
-    first: list[float] = []
-    further: list[float] = []
-    with page(address % f"lab/tree/{notebook.name}") as tab:
-        run_all(tab)
-        slider(tab, "Latent sample").focus()
-        for _ in range(rounds):
-            at_rest(tab)
-            first.append(press_and_wait(tab))
-            further += [press_and_wait(tab) for _ in range(steps)]
-    return median(first), median(further)
-
-
-def press_and_wait(tab: Page) -> float:
-    """Milliseconds from the right arrow key to the next frame, decoded and in the page."""
     tab.evaluate(
-        """selector => {
-             const image = document.querySelector(selector);
+        """([selector, layer]) => {
+             const canvas = document.querySelector(selector), {srvae} = canvas;
+             const laid = () => srvae.patches.at(-1) ?? srvae.layers.right ?? srvae.layers.whole;
+             const before = laid();
              let start;  // when the key arrives, not when it is asked for from outside
              const note = () => start = performance.now();
              document.addEventListener("keydown", note, {capture: true, once: true});
-             window.shown = new Promise(done => new MutationObserver(async (_, observer) => {
-               observer.disconnect();
-               await image.decode().catch(() => {});
-               done(performance.now() - start);
-             }).observe(image, {attributes: true, attributeFilter: ["src"]}));
+             window.shown = new Promise((done, fail) => {
+               setTimeout(() => fail(new Error("nothing new was drawn")), 30_000);
+               new MutationObserver((_, observer) => {
+                 if (start === undefined || (layer && laid() === before)) return;
+                 observer.disconnect();
+                 done(performance.now() - start);
+               }).observe(canvas, {attributes: true, attributeFilter: ["data-frames"]});
+             });
            }""",
-        PICTURE,
+        [PICTURE, layer],
     )
-    tab.keyboard.press("ArrowRight")
+    tab.keyboard.press(key)
     return tab.evaluate("window.shown")

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import json
+import reprlib
 import threading
 import warnings
 from collections.abc import Mapping
@@ -13,17 +14,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import directions
 import numpy as np
 import PIL.Image
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 import srvae_core as sr
 
-from .pictures import as_rgb8, cut_to_middle, encode
-from .settings import SETTINGS, Value, checked
+from .pictures import as_rgb8, encode
+from .settings import DIRECTIONS, SEED, SETTINGS, SHARE, Value, checked, plain
+from .window import LR_EDGE
 
-UPLOAD_LIMIT = 256  # LR samples a side; larger uploads are cut to their middle to keep sliding live
-ORIGINAL_LIMIT = 1024  # pixels a side of originals from a folder or uploaded, likewise
 KEYWORD = "srvae"  # of the PNG text chunk with the settings
 TEXT_LIMIT = 2**22  # characters of that text; the largest LR image that goes along takes a twelfth of them
 _LISTENING = threading.Lock()  # Python collects warnings for the whole process
@@ -39,12 +40,11 @@ class Reading(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
-def read_rgb8(source: Path | bytes, limit: int, *, pixel_limit: int = sr.PIXEL_LIMIT) -> Reading:
-    """An image file, or the bytes of one, cut to its middle.
+def read_rgb8(source: Path | bytes, *, pixel_limit: int = sr.PIXEL_LIMIT) -> Reading:
+    """An image file, or the bytes of one: the whole image.
 
     Args:
         source: the file.
-        limit: pixels a side of what is left of it, at most.
         pixel_limit: the most pixels that are read.
 
     Raises:
@@ -57,14 +57,12 @@ def read_rgb8(source: Path | bytes, limit: int, *, pixel_limit: int = sr.PIXEL_L
     remarks = [str(warning.message) for warning in heard]
     if image.shape[2] == 4:
         remarks.append("the view leaves its transparency out")
-    if max(image.shape[:2]) > limit:
-        remarks.append(f"the view cuts it to the middle of its {image.shape[1]} x {image.shape[0]} pixels")
-    return Reading(cut_to_middle(as_rgb8(image), limit), tuple(remarks))
+    return Reading(as_rgb8(image), tuple(remarks))
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where an image comes from.
+    """Where an image comes from. It is kept whole; :func:`~viewer.window.window` says which part is in work.
 
     Attributes:
         image: the image itself, or the path of a file that is read when the image is chosen.
@@ -83,7 +81,7 @@ class Source:
             OSError: the file is not there any more, or cannot be opened.
             ValueError: it holds no image that can be read.
         """
-        return read_rgb8(self.image, ORIGINAL_LIMIT) if isinstance(self.image, Path) else self.image
+        return read_rgb8(self.image) if isinstance(self.image, Path) else self.image
 
 
 def photograph_sources(photographs: Mapping[str, np.ndarray]) -> dict[str, Source]:
@@ -129,13 +127,13 @@ def folder_sources(path: str) -> dict[str, Source]:
 
 
 def upload_source(name: str, content: bytes | memoryview, *, is_original: bool) -> Source:
-    """An image that was uploaded, cut to its middle where it is too large to slide live.
+    """An image that was uploaded or dropped on the picture.
 
     Raises:
         ValueError: the bytes are no image that can be read; the message begins with the name.
     """
     try:
-        reading = read_rgb8(bytes(content), ORIGINAL_LIMIT if is_original else UPLOAD_LIMIT)
+        reading = read_rgb8(bytes(content))
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from error
     return Source(reading, is_original)
@@ -169,6 +167,15 @@ def text_of(png: Path | bytes) -> str:
     return text
 
 
+def holds_settings(png: bytes) -> bool:
+    """Whether a file is a PNG of the view, whatever its settings may be."""
+    try:
+        text_of(png)
+    except ValueError:
+        return False
+    return True
+
+
 @dataclass(frozen=True)
 class Saved:
     """What a saved PNG says about itself.
@@ -179,6 +186,7 @@ class Saved:
         lr_digest: of the LR image, from :func:`digest`.
         weights: from :func:`srvae_core.weights_version`.
         lr: the LR image itself, (h, w, 3) uint8, unless it came with the notebook.
+        directions: :data:`directions.REVISION` of then; 1 is that of files which do not say.
     """
 
     name: str
@@ -186,6 +194,7 @@ class Saved:
     lr_digest: str
     weights: str
     lr: np.ndarray | None
+    directions: int = directions.REVISION
 
     def difference(self, lr: np.ndarray, weights: str) -> str:
         """Why the same settings make another picture of this image with these weights; "" where they make the same."""
@@ -193,7 +202,16 @@ class Saved:
             return f"{self.name} was made from another image of this name: its picture will differ"
         if weights != self.weights:
             return f"{self.name} was made with other weights: its picture will differ"
+        if self.directions != directions.REVISION and self._is_steered:
+            return f"{self.name} was made with directions that were found in another way: its picture will differ"
         return ""
+
+    @property
+    def _is_steered(self) -> bool:
+        best = self.settings["best"]
+        regions = (*self.settings["regions"], *(() if best is None else best.regions))
+        amounts = [self.settings[name] for name in DIRECTIONS] + list(() if best is None else best.amounts)
+        return any(amounts) or any(any(region.amounts) for region in regions)
 
 
 def digest(lr: np.ndarray) -> str:
@@ -213,26 +231,37 @@ def png_path(text: str) -> Path:
     return path
 
 
-def save_png(
-    path: Path, picture: np.ndarray, settings: Mapping[str, object], weights: str, lr: np.ndarray, *, keep_lr: bool
-) -> None:
-    """Write a picture with what made it.
+def png_bytes(
+    picture: np.ndarray, settings: Mapping[str, Value], weights: str, lr: np.ndarray, *, keep_lr: bool
+) -> bytes:
+    """A picture with what made it, as a PNG file.
 
     Args:
-        path: from :func:`png_path`.
         picture: (H, W, 3) uint8.
         settings: the values of ``View.settings``.
         weights: from :func:`srvae_core.weights_version`.
-        lr: (h, w, 3) uint8.
+        lr: (h, w, 3) uint8, what is in work.
         keep_lr: put the LR image itself into the file, for a view that does not have it.
+    """
+    values = dict(settings)
+    if keep_lr:  # what is in work goes along alone, and the window in it is the whole
+        values |= {"work_across": 0.5, "work_down": 0.5}
+    about = {"settings": plain(values), "lr": digest(lr), "weights": weights, "directions": directions.REVISION}
+    if keep_lr:  # as PNG in base64, since the chunk holds text
+        about["image"] = base64.b64encode(encode(lr, "png")).decode()
+    return png_with_text(picture, json.dumps(about))
+
+
+def save_png(path: Path, png: bytes) -> None:
+    """Write what :func:`png_bytes` made.
+
+    Args:
+        path: from :func:`png_path`.
+        png: the file's content.
 
     Raises:
         OSError: the file cannot be written; what was there before is as it was.
     """
-    about = {"settings": dict(settings), "lr": digest(lr), "weights": weights}
-    if keep_lr:  # as PNG in base64, since the chunk holds text
-        about["image"] = base64.b64encode(encode(lr, "png")).decode()
-    png = png_with_text(picture, json.dumps(about))
     try:
         with sr.written_whole(path) as part:
             part.write_bytes(png)
@@ -249,27 +278,67 @@ def load_png(path: Path) -> Saved:
     """
     if path.exists() and not path.is_file():  # a device might have no end
         raise ValueError(f"{path} is no file")
-    text = text_of(path)
+    return saved_in(path.name, path)
+
+
+def saved_in(name: str, png: Path | bytes) -> Saved:
+    """The same from a file's bytes, such as those that were dropped on the picture.
+
+    Args:
+        name: of the file, for messages and for :attr:`Saved.name`.
+        png: the file, or its content.
+
+    Raises:
+        OSError: the file cannot be opened.
+        ValueError: it holds no settings, or what is said there is damaged; the message says how.
+    """
+    text = text_of(png)
     try:
-        return _saved(path.name, json.loads(text))
+        return _saved(name, json.loads(text))
     except RecursionError as error:  # brackets in brackets without end
-        raise ValueError(f"the settings in {path.name} are damaged: they are nested too deeply") from error
+        raise ValueError(f"the settings in {name} are damaged: they are nested too deeply") from error
     except ValueError as error:
-        raise ValueError(f"the settings in {path.name} are damaged: {error}") from error
+        raise ValueError(f"the settings in {name} are damaged: {error}") from error
+
+
+def upgraded(settings: Mapping[str, object]) -> dict[str, object]:
+    """Settings as earlier files have them, in today's names; today's settings are given back as they are.
+
+    Seeds were whole numbers then, with a walk, 0 to 1, from "seed" to "to_seed". Between neighbours it is today's line
+    of seeds. There were no regions, and no best sample.
+
+    Raises:
+        ValueError: the walk was between seeds that are no neighbours, or one of its numbers is none.
+    """
+    if not {"seed", "to_seed", "walk"} <= settings.keys():
+        return dict(settings)
+    values = {"regions": [], "best": None, "work_across": 0.5, "work_down": 0.5} | dict(settings)
+    seed, to_seed, walk = values["seed"], values.pop("to_seed"), values.pop("walk")
+    for name, value, allowed in (("seed", seed, SEED), ("to_seed", to_seed, SEED), ("walk", walk, SHARE)):
+        if value not in allowed:
+            raise ValueError(f"{name} is {reprlib.repr(value)}, and must be {allowed}")
+    if 0 < walk < 1 and abs(to_seed - seed) != 1:
+        raise ValueError(
+            f"they are {walk:.0%} of a walk from sample {seed} to sample {to_seed}, and only walks between neighbours "
+            "can be shown any more"
+        )
+    values["seed"] = seed + walk * (to_seed - seed)
+    return values
 
 
 def _saved(name: str, about: object) -> Saved:
-    """What a PNG says about itself, from its JSON; ValueError where it is not as :func:`save_png` writes it."""
+    """What a PNG says about itself, from its JSON; ValueError where it is not as :func:`png_bytes` makes it."""
     if not isinstance(about, dict):
         raise ValueError("they are no JSON object")
     kinds = {"settings": dict, "lr": str, "weights": str} | ({"image": str} if "image" in about else {})
     if wrong := [key for key, kind in kinds.items() if not isinstance(about.get(key), kind)]:
         raise ValueError(f"{' and '.join(wrong)} must be there, a dict or a string")
-    settings = checked(about["settings"])
+    settings = checked(upgraded(about["settings"]))
     if missing := SETTINGS.keys() - settings.keys():
         raise ValueError(f"they lack {', '.join(sorted(missing))}")
     lr = None
     if "image" in about:
         picture = base64.b64decode(about["image"], validate=True)
-        lr = read_rgb8(picture, UPLOAD_LIMIT, pixel_limit=UPLOAD_LIMIT**2).image
-    return Saved(name, settings, about["lr"], about["weights"], lr)
+        lr = read_rgb8(picture, pixel_limit=LR_EDGE**2).image
+    revision = about.get("directions", 1)
+    return Saved(name, settings, about["lr"], about["weights"], lr, revision if isinstance(revision, int) else 1)

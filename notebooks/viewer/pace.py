@@ -102,13 +102,18 @@ class Pace:
 
     # Studies.
 
-    def start(self, steps: Iterator[float]) -> None:
-        """Begin a study in the place of the one that goes on, if any."""
+    @property
+    def is_studying(self) -> bool:
+        """Whether a study goes on."""
+        return self._study is not None and not self._study.done()
+
+    def start(self, steps: Iterator[float], *, endless: bool = False) -> None:
+        """Begin a study in the place of the one that goes on, if any; an endless one only where an event loop runs."""
         self.cancel()
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            for _ in steps:
+            for _ in () if endless else steps:
                 pass
             return
         self._show_running(True)

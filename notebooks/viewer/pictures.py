@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import cv2
 import numpy as np
+import PIL.Image
+import PIL.ImageDraw
+import PIL.ImageFont
 from IPython.display import Image
 
 import srvae_core as sr
 
+from .window import cut, window
+
 JPEG_QUALITY = 90  # of 100: one frame of 512x512 takes 1.4 ms, and a slider's step does not show the loss
+OVERVIEW = 160  # pixels a side of the small picture of a whole image
 FINGERPRINT_BITS = 16
+CAPTIONED_EDGE = 400  # pixels a side of a picture with a caption, at least
+CAPTION = 24  # pixels: height of its letters
 
 
 def encode(frame: np.ndarray, form: str) -> bytes:
@@ -40,9 +50,27 @@ def split(left: np.ndarray, right: np.ndarray, share: float) -> np.ndarray:
 
 def cut_to_middle(image: np.ndarray, limit: int) -> np.ndarray:
     """The middle of an image (H, W, ...), at most ``limit`` pixels a side."""
-    height, width = (min(n, limit) for n in image.shape[:2])
-    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    return np.ascontiguousarray(image[top : top + height, left : left + width])
+    return cut(image, window(image, limit))
+
+
+def reduced(picture: np.ndarray, limit: int) -> np.ndarray:
+    """A picture, (H, W, 3) uint8, at most ``limit`` pixels a side: smaller by area, or as it is."""
+    height, width = picture.shape[:2]
+    shrink = limit / max(height, width)
+    if shrink >= 1:
+        return picture
+    size = max(1, round(shrink * width)), max(1, round(shrink * height))  # of a line, too, something is left
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def overview(image: np.ndarray, edge: int = OVERVIEW) -> bytes:
+    """A small JPEG of a whole image, (H, W, 3) uint8, on which the page draws the frame that is in work.
+
+    Args:
+        image: of any size.
+        edge: pixels a side at most.
+    """
+    return encode(reduced(image, edge), "jpeg")
 
 
 def as_rgb8(image: np.ndarray) -> np.ndarray:
@@ -111,6 +139,24 @@ def contact_sheet(pictures: list[np.ndarray], columns: int, gap: int = 4) -> np.
         top, left = i // columns * (height + gap), i % columns * (width + gap)
         sheet[top : top + height, left : left + width] = picture
     return sheet
+
+
+def captioned(pictures: Mapping[str, np.ndarray], columns: int = 1) -> Image:
+    """Pictures with a line of text above each, side by side on white: for a cell's output, kernel or not.
+
+    Args:
+        pictures: by their captions, in reading order; each (H, W, 3) uint8, all of one size. They are magnified by a
+            whole factor to :data:`CAPTIONED_EDGE` pixels a side at least.
+        columns: how many stand in a row.
+    """
+    titled = []
+    font = PIL.ImageFont.load_default(CAPTION)
+    for caption, picture in pictures.items():
+        large = magnify(picture, -(-CAPTIONED_EDGE // max(picture.shape[:2])))
+        strip = PIL.Image.new("RGB", (large.shape[1], CAPTION * 3 // 2), "white")
+        PIL.ImageDraw.Draw(strip).text((0, CAPTION // 8), caption, "black", font)
+        titled.append(np.concatenate([np.asarray(strip), large]))
+    return still(contact_sheet(titled, columns, gap=8))
 
 
 def still(picture: np.ndarray, zoom: int = 1) -> Image:

@@ -1,4 +1,8 @@
-"""What the view shows: a draft while something moves, the exact picture at rest, and then its scores."""
+"""What the view shows: a draft while something moves, the exact picture at rest, and then its scores.
+
+The page draws the layers that it is sent (see :mod:`~viewer.picture`) and moves border, zoom and pan by itself. What is
+sent here is the visible region alone, until the whole answer is known for its scores: then the page has all of it.
+"""
 
 from __future__ import annotations
 
@@ -8,17 +12,18 @@ import numpy as np
 
 import srvae_core as sr
 
-from .controls import Controls, as_html
+from .controls import as_html
+from .history import History
+from .layers import OLD, Layers
 from .pace import Pace
-from .pictures import encode, magnify
-from .scene import Scene, Steps
-from .settings import Settings
+from .scene import Steps
+from .settings import LOOK
 
 REST_DELAY = 0.4  # seconds without a move after which the answer is decoded exactly and sent without loss
 SCORES_DELAY = 0.1  # seconds after that until the scores are computed, unless something has moved
 
 
-class Screen(Controls):
+class Screen(Layers):
     """The controls and the picture that they make of a scene.
 
     Args:
@@ -27,23 +32,17 @@ class Screen(Controls):
         rest_delay: seconds without a move after which the exact answer is shown.
 
     Attributes:
-        scene: the present image under the present model; whoever makes a screen sets it.
         pace: runs all that happens here.
-        deviation: (H, W), the standard deviation over samples in grey levels, once measured for the present settings.
+        history: what was shown at rest.
         remarks: sentences about how the image was read; they stand below the scores.
-        milliseconds: of the last "jpeg" (a move) and "png" (rest), from a value to the frame's departure.
     """
-
-    scene: Scene
 
     def __init__(self, images: list[str], models: list[str], rest_delay: float) -> None:
         super().__init__(images, models)
         self.pace = Pace(self.show_error, self.show_running)
-        self.deviation: np.ndarray | None = None
+        self.history = History()
         self.remarks: tuple[str, ...] = ()
-        self.milliseconds: dict[str, float] = {}
         self._rest_delay = rest_delay
-        self._frame = np.zeros((1, 1, 3), np.uint8)
 
     # What is on show. Asking for the frame or the answer brings the view to rest.
 
@@ -51,27 +50,18 @@ class Screen(Controls):
     def frame(self) -> np.ndarray:
         """The picture on show at rest, (H, W, 3) uint8; where the view is zoomed, of the region only."""
         with self.pace.lock:
-            if self.pace.is_due or self.picture.format == "jpeg":  # a draft stays where the exact answer failed
+            if self.pace.is_due or not self.picture.exact:  # a draft stays where the exact answer failed
                 self.rest()
-            return self._frame
+            laid_over = self.overlay.value and self._measured == self.region
+            return self.scene.frame(self.present, self.deviation if laid_over else None)
 
     @property
     def answer(self) -> np.ndarray:
         """The model's own picture for the settings, without the left side; (H, W, 3) uint8, of the region likewise."""
         with self.pace.lock:
-            if self.scene.kept_answer(self.present) is None:
+            if not self.scene.knows(self.present, self.region):
                 self.rest()
-            return self.scene.answer(self.present)
-
-    @property
-    def present(self) -> Settings:
-        """The values of the controls, as the scene reads them."""
-        return Settings.of(self.settings)
-
-    @property
-    def region(self) -> sr.Rect:
-        """What is zoomed to: (top, left, height, width) in LR samples."""
-        return self.scene.region(self.present)
+            return self.scene.answer(self.present).copy()
 
     @property
     def sampler(self) -> sr.Sampler:
@@ -93,15 +83,10 @@ class Screen(Controls):
         """What bicubic interpolation makes of it, (s*h, s*w, 3) uint8."""
         return self.scene.bicubic
 
-    @property
-    def scale(self) -> int:
-        """The present model's factor s, 4 or 8."""
-        return self.scene.scale
-
     def sample(
-        self, seed: int | None = None, *, whole: bool = False, region: sr.Rect | None = None, draft: bool = False
+        self, seed: float | None = None, *, whole: bool = False, region: sr.Rect | None = None, draft: bool = False
     ) -> np.ndarray:
-        """The answer to the settings, or to another seed and no walk, (H, W, 3) uint8.
+        """The answer to the settings, or to another seed, (H, W, 3) uint8.
 
         Args:
             seed: the other seed.
@@ -114,22 +99,40 @@ class Screen(Controls):
             region = self.region
         return self.scene.sample(settings, region, draft=draft)
 
-    # From a change to a frame: each step calls the next.
+    # From a change to a picture: each step calls the next.
 
-    def decode(self) -> None:
-        """Show another sample, or another region of it."""
+    def decode(self, changed: sr.Rect | None = None) -> None:
+        """Show another sample; ``changed`` is the only part of it that is another, in LR samples."""
         self.pace.cancel()
-        self.deviation = None
-        if any(slider.value for slider in self.amounts):
-            self.find_directions()
-        self.compose()
+        self.show_deviation(None)
+        self.compose(changed)
 
-    def compose(self) -> None:
-        """Show another frame: now as a draft, unless the exact answer is at hand, and later at rest."""
+    def look(self) -> None:
+        """Send what the page lacks of the part that one looks at now."""
+        if not self._page_has_all(self.present):
+            self.compose()
+
+    def compose(self, changed: sr.Rect | None = None) -> None:
+        """Show another picture: now as a draft, unless the exact answer is at hand, and later at rest."""
         start = time.perf_counter()
+        present = self.present
+        self.scene.check(present)
+        self._label(present)
+        self._mark_old()
         if self.pace.later(self._rest_delay, self._resting()):
-            self._send(self._draw(), "jpeg", start)
-            self.pace.later(self._rest_delay, self._resting())  # from now: a draft may take longer than that
+            seen = self._send_draft(present, changed)
+            self._note_time("jpeg", start)
+            # from now: a draft may take longer than that. Where there is none yet, nothing else is to be seen meanwhile
+            self.pace.later(self._rest_delay if seen else 0, self._resting())
+
+    def show_draft(self) -> None:
+        """Show a draft alone; whoever calls this lets the view come to rest later."""
+        start = time.perf_counter()
+        present = self.present
+        self._label(present)
+        self._mark_old()
+        self._send_draft(present, None)
+        self._note_time("jpeg", start)
 
     def rest(self, start: float | None = None) -> None:
         """Show the exact answer at once; its scores come later, since they take longer than a step may.
@@ -138,39 +141,67 @@ class Screen(Controls):
             start: by ``time.perf_counter``, when the work on it began, if before this call.
         """
         start = time.perf_counter() if start is None else start
-        self.scene.answer(self.present)  # keeps it, so that what is drawn is no draft
-        self._frame = self._draw()
-        self._send(self._frame, "png", start)
+        present = self.present
+        region = self.scene.region(present)
+        self._send_left(present, region, exact=True)
+        if not self._has_answer(present, region):
+            self._send_right(present, region, self.scene.answer(present), "png")
+        self._note_time("png", start)
         self.pace.later(SCORES_DELAY, self._describing())
 
-    def show_deviation(self, deviation: np.ndarray) -> None:
-        """Lay a standard deviation over samples, (H, W), over the picture."""
-        self.deviation = deviation
-        self._send(self._draw(), "jpeg")
+    def show_error(self, error: Exception | str | None) -> None:
+        super().show_error(error)
+        if isinstance(error, Exception):
+            self.picture.working = self.pace.is_due or self.pace.is_studying
 
-    def find_directions(self) -> None:
-        """Find what the sliders of the directions move along, and name them; takes a second the first time."""
-        self.name_directions(list(self.scene.find_directions().effects))
+    def show_running(self, running: bool) -> None:
+        super().show_running(running)
+        if not running:
+            with self.pace.hold():
+                self.play.value = False
+        self.picture.working = running or self.pace.is_due
+
+    # The work at rest, in steps: the exact answer of a large image takes longer than a move should have to wait.
 
     def _resting(self) -> Steps:
-        """Come to rest in steps: the exact answer of a large image takes longer than a move should have to wait."""
         start = time.perf_counter()
-        yield from self.scene.answer_in_steps(self.present)
+        present = self.present
+        region = self.scene.region(present)
+        # where there is no draft of it, the pieces are shown as they come
+        show = None if self._right is not None and self._right[0] == present.latents else self._show_piece
+        yield from self.scene.answer_in_steps(present, region, show)
+        left = self.scene.left_sample(present)
+        if left is not None and present.share:
+            yield from self.scene.answer_in_steps(left, region)
         self.rest(start)
 
-    def _draw(self) -> np.ndarray:
-        return self.scene.frame(self.present, self.deviation if self.overlay.value else None)
-
-    def _send(self, frame: np.ndarray, form: str, start: float | None = None) -> None:
-        picture = magnify(frame, self.zoom.value) if form == "png" else frame  # at rest show true pixels
-        with self.picture.hold_sync():  # format and bytes in one message: no frame with the wrong one
-            self.picture.format, self.picture.value = form, encode(picture, form)
-        if start is not None:
-            self.milliseconds[form] = 1000 * (time.perf_counter() - start)
-
     def _describing(self) -> Steps:
-        lines = yield from self.scene.describe(self.present)
+        present = self.present
+        lines = yield from self.scene.describe(present)
+        whole = self.scene.whole
+        if not self._has_answer(present, whole):
+            self._send_right(present, whole, self.scene.answer(present, whole), "png")
         names = {"jpeg": "last move", "png": "answer at rest"}
         took = [f"{names[form]} in {self.milliseconds[form]:.0f} ms" for form in names if form in self.milliseconds]
         lines = [as_html(line) for line in (*lines, ", ".join(took), *self.remarks)]
         self.metrics.value = f'<div role="status">{"<br>".join(lines)}</div>'
+        self.metrics.remove_class(OLD)
+        self.picture.working = False
+        self.seed.make_room()
+        self.note_state()
+
+    # Undo and redo.
+
+    def note_state(self) -> None:
+        """Take the present settings into the history, but for where one looks."""
+        self.remember(self.history.noted(self.state))
+
+    @property
+    def state(self) -> dict[str, object]:
+        """The settings that undo and redo bring back."""
+        return {name: value for name, value in self.settings.items() if name not in LOOK}
+
+    def remember(self, history: History) -> None:
+        """Take a history and say in which directions it can be gone along."""
+        self.history = history
+        self.undo.disabled, self.redo.disabled = not history.can(-1), not history.can(1)

@@ -4,19 +4,64 @@ from __future__ import annotations
 
 import reprlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, fields, is_dataclass, replace
 from numbers import Integral, Real
+from typing import Any
 
 import directions
 
 DIRECTION = "direction "  # how the settings of a direction are named, before its number: "direction 1"
 DIRECTIONS = tuple(f"{DIRECTION}{i + 1}" for i in range(directions.COUNT))
 SEEDS = 999  # the largest seed that a slider reaches
-SIDES = ("bicubic", "original", "z = 0", "another sample")  # the left one; saved PNGs hold these words
+SIDES = ("bicubic", "original", "z = 0", "another sample", "best")  # the left one; saved PNGs hold these words
+TEMPERATURE_OF_SAMPLES = 0.4  # at which samples are varied and still free of speckle
+REGIONS = 64  # of one picture: a file may name any number of them
 
-NAMED = 5  # of unknown settings: a file may hold any number of them
+NAMED = 5  # of unknown settings, likewise
 
-Value = str | int | float  # of a setting
+
+@dataclass(frozen=True)
+class Region:
+    """A rectangle of the LR image, in whole samples, in which the noise is drawn anew.
+
+    Attributes:
+        left, top, width, height: the rectangle.
+        temperature, seed, amounts: what :class:`Latents` has for the rest of the picture.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+    temperature: float
+    seed: float
+    amounts: tuple[float, ...] = ()
+
+    @property
+    def rect(self) -> tuple[int, int, int, int]:
+        """(top, left, height, width), as :mod:`srvae_core` has rectangles."""
+        return self.top, self.left, self.height, self.width
+
+
+@dataclass(frozen=True)
+class Latents:
+    """What z depends on; equal ones give the same z.
+
+    Attributes:
+        temperature: multiplies the prior's standard deviation; 0 is the deterministic answer.
+        seed: a point on the line of samples. Whole numbers are the samples themselves; between two of them
+            the noise runs along the arc that keeps its variance.
+        amounts: steps along the directions, in standard deviations of the prior.
+        regions: rectangles with noise of their own; the later lie over the earlier.
+    """
+
+    temperature: float
+    seed: float
+    amounts: tuple[float, ...] = ()
+    regions: tuple[Region, ...] = ()
+
+
+Value = str | int | float | None | tuple[Region, ...] | Latents  # of a setting
 
 
 @dataclass(frozen=True)
@@ -45,32 +90,39 @@ class Numbers:
 
 
 SHARE = Numbers(0, 1)
-SEED = Numbers(0, SEEDS, whole=True)
+SEED = Numbers(0, SEEDS)
+TEMPERATURE = Numbers(0, 2)
+ZOOM = Numbers(1, 16)
 AMOUNT = Numbers(-10, 10)  # standard deviations of the prior: a single one moves the picture by a few grey levels only
-# Every setting: its numbers, or its words, of which None leaves the choice to the view. The order and the names are
-# those of saved PNGs: a new setting goes to the end.
-SETTINGS: dict[str, Numbers | tuple[str, ...] | None] = {
+PLACE = Numbers(0, 2**15, whole=True)  # LR samples; whether a region lies inside its image, the scene knows
+LENGTH = Numbers(1, 2**15, whole=True)
+# Every setting: its numbers, its words, the class of its parts, or None, which leaves the choice to the view. The order
+# and the names are those of saved PNGs: a new setting goes to the end.
+SETTINGS: dict[str, Numbers | tuple[str, ...] | type | None] = {
     "image": None,
     "model": None,
-    "temperature": Numbers(0, 2),
+    "temperature": TEMPERATURE,
     "seed": SEED,
-    "to_seed": SEED,
-    "walk": SHARE,
     "left": SIDES,
     "left_seed": SEED,
     "share": SHARE,
-    "zoom": Numbers(1, 8, whole=True),
+    "zoom": ZOOM,
     "across": SHARE,
     "down": SHARE,
 }
 SETTINGS |= dict.fromkeys(DIRECTIONS, AMOUNT)
+SETTINGS |= {"regions": Region, "best": Latents, "work_across": SHARE, "work_down": SHARE}
+LOOK = ("share", "zoom", "across", "down")  # where one looks, and not what there is to see
+# What the parts of a region and of the best sample may be.
+PARTS = {"temperature": TEMPERATURE, "seed": SEED, "left": PLACE, "top": PLACE, "width": LENGTH, "height": LENGTH}
 
 
 def checked(settings: Mapping[str, object], offered: Mapping[str, Sequence[str]] | None = None) -> dict[str, Value]:
-    """Settings, all or some, as plain strings and numbers.
+    """Settings, all or some, as plain values.
 
     Args:
-        settings: values by name; whole numbers where a setting is one, NumPy's as well as Python's.
+        settings: values by name; whole numbers where a setting is one, NumPy's as well as Python's. Regions and the
+            best sample are :class:`Region` and :class:`Latents`, or dicts of their parts, as :func:`plain` gives them.
         offered: the names that "image" and "model" may be; where there are none, any string will do.
 
     Raises:
@@ -85,17 +137,68 @@ def checked(settings: Mapping[str, object], offered: Mapping[str, Sequence[str]]
     return {name: _checked_value(name, value, offered or {}) for name, value in settings.items()}
 
 
+def plain(settings: Mapping[str, Value]) -> dict[str, Any]:
+    """Settings as JSON has them: dicts in the place of :class:`Region` and :class:`Latents`."""
+    return {name: _plain_value(value) for name, value in settings.items()}
+
+
+def _plain_value(value: Value) -> object:
+    if isinstance(value, tuple):
+        return [asdict(part) for part in value]
+    return asdict(value) if is_dataclass(value) else value
+
+
 def _checked_value(name: str, value: object, offered: Mapping[str, Sequence[str]]) -> Value:
     allowed = SETTINGS[name]
     if isinstance(allowed, Numbers):
-        if value in allowed:
-            return allowed.plain(value)
-        raise ValueError(f"{name} is {reprlib.repr(value)}, and must be {allowed}")
+        return _number(name, value, allowed)
+    if allowed is Region:
+        return _regions(name, value)
+    if allowed is Latents:
+        return None if value is None else _parts(name, value, Latents)
     words = offered.get(name) if allowed is None else allowed
     if isinstance(value, str) and (words is None or value in words):
         return str(value)  # NumPy's strings would not compare as is
     wanted = "a string" if words is None else f"one of {', '.join(map(repr, words))}"
     raise ValueError(f"{name} is {reprlib.repr(value)}, and must be {wanted}")
+
+
+def _number(name: str, value: object, allowed: Numbers) -> int | float:
+    if value in allowed:
+        return allowed.plain(value)
+    raise ValueError(f"{name} is {reprlib.repr(value)}, and must be {allowed}")
+
+
+def _regions(name: str, value: object) -> tuple[Region, ...]:
+    if not isinstance(value, list | tuple):
+        raise ValueError(f"{name} is {reprlib.repr(value)}, and must be a list of regions")
+    if len(value) > REGIONS:
+        raise ValueError(f"{name} are {len(value)} regions, and may be {REGIONS} at most")
+    return tuple(_parts(f"{name}: number {i + 1}", part, Region) for i, part in enumerate(value))
+
+
+def _parts(name: str, value: object, kind: type[Region] | type[Latents]) -> Region | Latents:
+    """A region or the best sample, whose parts are checked one by one."""
+    if isinstance(value, kind):
+        value = {field.name: getattr(value, field.name) for field in fields(kind)}
+    names = [field.name for field in fields(kind)]
+    if not isinstance(value, Mapping) or value.keys() != set(names):
+        raise ValueError(f"{name} is {reprlib.repr(value)}, and must be a dict of {', '.join(names)}")
+    checked_parts: dict[str, Any] = {}
+    for part, given in value.items():
+        if part in PARTS:
+            checked_parts[part] = _number(f"{name}, {part}", given, PARTS[part])
+        elif part == "regions":
+            checked_parts[part] = _regions(f"{name}, {part}", given)
+        else:
+            checked_parts[part] = _amounts(f"{name}, {part}", given)
+    return kind(**checked_parts)
+
+
+def _amounts(name: str, value: object) -> tuple[float, ...]:
+    if not isinstance(value, list | tuple) or len(value) > len(DIRECTIONS):
+        raise ValueError(f"{name} is {reprlib.repr(value)}, and must be a list of at most {len(DIRECTIONS)} numbers")
+    return tuple(_number(name, amount, AMOUNT) for amount in value)
 
 
 @dataclass(frozen=True)
@@ -105,48 +208,59 @@ class Settings:
     Attributes:
         image: the image's name in the chooser.
         model: a name for :func:`srvae_core.load_model`.
-        temperature: multiplies the prior's standard deviation; 0 is the deterministic answer.
-        seed: of the noise.
-        to_seed: of the noise at the end of the walk.
-        walk: 0 to 1, the way from seed to to_seed.
+        latents: which sample of it.
         left: one of :data:`SIDES`, what the answer is compared with.
-        left_seed: of that other sample.
-        share: 0 to 1, the part of the width that shows the left side.
+        left_seed: of another sample, where it is compared with that.
+        best: the sample that was kept, where it is compared with that; None before one was.
+        share: 0 to 1, the part of the visible width that shows the left side.
         zoom: 1 shows the whole image, 2 half its width and height, and so on.
-        across: 0 to 1, where the zoomed part lies between the left and the right edge.
+        across: 0 to 1, where the visible part lies between the left and the right edge.
         down: 0 to 1, likewise between top and bottom.
-        amounts: steps along the directions, in standard deviations of the prior.
+        work_across, work_down: likewise, which part of a large image is in work.
     """
 
     image: str
     model: str
-    temperature: float
-    seed: int
-    to_seed: int
-    walk: float
+    latents: Latents
     left: str
-    left_seed: int
+    left_seed: float
     share: float
-    zoom: int
+    zoom: float
     across: float
     down: float
-    amounts: tuple[float, ...] = ()
+    best: Latents | None = None
+    work_across: float = 0.5
+    work_down: float = 0.5
 
     @classmethod
-    def of(cls, values: Mapping[str, object]) -> Settings:
+    def of(cls, values: Mapping[str, Any]) -> Settings:
         """From values by name, as ``View.settings`` gives them: "direction 1" and so on for the amounts."""
-        amounts = tuple(value for name, value in values.items() if name.startswith(DIRECTION))
-        return cls(**{n: v for n, v in values.items() if not n.startswith(DIRECTION)}, amounts=amounts)
+        latents = Latents(
+            values["temperature"], values["seed"], tuple(values[name] for name in DIRECTIONS), values["regions"]
+        )
+        own = {field.name for field in fields(cls)} - {"latents"}
+        return cls(latents=latents, **{name: value for name, value in values.items() if name in own})
 
     @property
-    def latents(self) -> tuple[object, ...]:
-        """What z depends on; equal tuples give the same z."""
-        return self.temperature, self.seed, self.walk, self.to_seed if self.walk else None, self.amounts
+    def temperature(self) -> float:
+        return self.latents.temperature
 
-    def with_seed(self, seed: int) -> Settings:
-        """Another sample with these settings: its own seed, and no walk to a second one."""
-        return replace(self, seed=seed, walk=0.0)
+    @property
+    def seed(self) -> float:
+        return self.latents.seed
+
+    @property
+    def amounts(self) -> tuple[float, ...]:
+        return self.latents.amounts
+
+    def at(self, latents: Latents) -> Settings:
+        """Another sample under otherwise these settings."""
+        return replace(self, latents=latents)
+
+    def with_seed(self, seed: float) -> Settings:
+        """Another sample with the same temperature, directions and regions."""
+        return self.at(replace(self.latents, seed=seed))
 
     def at_zero(self) -> Settings:
         """The deterministic answer, z = 0."""
-        return replace(self, temperature=0.0, seed=0, walk=0.0, amounts=())
+        return self.at(Latents(0.0, 0.0))

@@ -1,23 +1,31 @@
-"""What takes many samples: their spread, pixel by pixel, and nine of them to choose from.
+"""What takes many samples: their spread, pixel by pixel, nine of them to choose from, and walks from one to the next.
 
-Both are generators for :class:`~viewer.pace.Pace`: they yield the seconds after which to go on.
+All are generators for :class:`~viewer.pace.Pace`: they yield the seconds after which to go on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor, wait
 
-import cv2
 import metrics
 import numpy as np
 
-from .controls import GALLERY, Controls
-from .pictures import encode
+from .animation import EDGES, film, there_and_back
+from .controls import Controls
+from .pages import GALLERY
+from .pictures import encode, magnify, reduced
 from .scene import STEP_PAUSE, Scene, Steps
-from .settings import SEEDS, Settings
+from .settings import SEED, SEEDS, Settings
+from .sliders import SEED_STEP
 
 VISIBLE = 1.0  # grey levels: samples that differ by less on average do not answer to a person's eye
-THUMBNAIL = 256  # pixels: width of the pictures to choose from, at most
+THUMBNAIL = 256  # pixels a side of the pictures to choose from, at most
+FILM_EDGE = 256  # pixels a side that a film of something small is magnified to, if whole pixels allow
+FRAME = 50  # milliseconds that a frame of a film is shown: a sample a second
+PLAY_PAUSE = FRAME / 1000  # seconds between two moves of the slider while it plays
+ONE_ANSWER = "at temperature 0 there is only one answer: raise the temperature"
 
 
 def describe_spread(
@@ -59,7 +67,7 @@ def measure_spread(controls: Controls, scene: Scene, settings: Settings, show: C
         ValueError: at temperature 0, in the first step.
     """
     if not settings.temperature:
-        raise ValueError("at temperature 0 there is only one answer: raise the temperature")
+        raise ValueError(ONE_ANSWER)
     spread, samples = metrics.Spread(), []
     controls.progress.value, controls.progress.max = 0, controls.count.value
     for seed in range(controls.count.value):
@@ -86,18 +94,87 @@ def draw_gallery(controls: Controls, scene: Scene, settings: Settings, gallery: 
     Args:
         controls: ``thumbnails``, ``picks`` and ``progress`` are written to.
         scene: draws the samples.
-        settings: the samples' own, but for the seed: they are the next nine.
+        settings: the samples' own, but for the seed: they are the next nine whole samples.
         gallery: gets the settings of each thumbnail, in the place of what is there.
     """
     controls.progress.value, controls.progress.max = 0, GALLERY
     region = scene.region(settings)
     for i, (thumbnail, pick) in enumerate(zip(controls.thumbnails, controls.picks, strict=True)):
-        seed = (settings.seed + 1 + i) % (SEEDS + 1)
+        seed = (math.floor(settings.seed) + 1 + i) % (SEEDS + 1)
         picture = scene.sample(settings.with_seed(seed), region, draft=True)
-        shrink = min(1, THUMBNAIL / picture.shape[1])
-        small = cv2.resize(picture, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
-        thumbnail.value = encode(small, "jpeg")
-        gallery[i] = controls.settings | {"seed": seed, "walk": 0.0}
+        thumbnail.value = encode(reduced(picture, THUMBNAIL), "jpeg")
+        gallery[i] = controls.settings | {"seed": float(seed)}
         pick.description, pick.tooltip, pick.disabled = f"Sample {seed}", f"Take sample {seed}", False
         controls.progress.value = i + 1
         yield STEP_PAUSE
+
+
+def record_film(
+    controls: Controls, scene: Scene, settings: Settings, form: str, keep: Callable[[bytes, str], None]
+) -> Steps:
+    """A film of a walk along the samples, there and back, of what is zoomed to.
+
+    Args:
+        controls: ``length`` says how many samples the walk goes on for, ``progress`` is written to.
+        scene: draws the frames, as drafts.
+        settings: the first frame's. Where the last seed is too near, the walk goes to smaller ones.
+        form: one of :data:`~viewer.animation.FORMS`.
+        keep: called at the end with the film and a name for its file.
+
+    Raises:
+        ValueError: at temperature 0, in the first step; or the film is too large, in the last.
+    """
+    if not settings.temperature:
+        raise ValueError(ONE_ANSWER)
+    stop = settings.seed + controls.length.value
+    if stop > SEED.high:
+        stop = settings.seed - controls.length.value
+    walk = there_and_back(settings.seed, stop, SEED_STEP)
+    region, drawn = scene.region(settings), {}
+    controls.progress.value, controls.progress.max = 0, len(set(walk)) + 1  # the last step is the film's own
+    for seed in walk:
+        if seed in drawn:  # on the way back
+            continue
+        picture = scene.sample(settings.with_seed(seed), region, draft=True)
+        small = reduced(picture, EDGES[0])  # a film has no more, and many large ones would fill the memory
+        drawn[seed] = magnify(small, max(1, FILM_EDGE // max(small.shape)))
+        controls.progress.value = len(drawn)
+        yield STEP_PAUSE
+    content = yield from _in_background(film, [drawn[seed] for seed in walk], FRAME, form=form)
+    controls.progress.value = controls.progress.max
+    keep(content, f"samples-{settings.seed:g}-to-{stop:g}.{form}")
+
+
+def _in_background(work: Callable[..., bytes], *args: object, **options: object) -> Generator[float, None, bytes]:
+    """What takes seconds and cannot be cut into steps, in a thread of its own; moves can come meanwhile."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        future = pool.submit(work, *args, **options)
+        while wait([future], timeout=STEP_PAUSE).not_done:
+            yield STEP_PAUSE
+        return future.result()
+    finally:
+        pool.shutdown(wait=False)  # where the study was cancelled, nobody waits for the film
+
+
+def play(controls: Controls, step: Callable[[], None]) -> Steps:
+    """Walk along the samples until cancelled: a small step of the seed's slider every frame, back and forth.
+
+    Args:
+        controls: ``seed`` is moved; at either end it turns round.
+        step: called after each move to show its draft. The caller sees to it that neither this nor the slider's own
+            handler ends the study.
+
+    Raises:
+        ValueError: at temperature 0, in the first step.
+    """
+    if not controls.temperature.value:
+        raise ValueError(ONE_ANSWER)
+    way = SEED_STEP
+    while True:
+        seed = controls.seed.value  # read anew, since a person may have moved it
+        if not SEED.low <= seed + way <= SEED.high:
+            way = -way
+        controls.seed.value = round(seed + way, 4)
+        step()
+        yield PLAY_PAUSE

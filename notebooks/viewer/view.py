@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 
 import ipywidgets as widgets
 import numpy as np
@@ -15,15 +15,16 @@ from IPython.display import Javascript, display
 import srvae_core as sr
 
 from . import files, studies
-from .controls import GALLERY, LABELS, as_html
-from .files import Reading, Source
+from .controls import LABELS
+from .filing import Filing
+from .pages import GALLERY
+from .pictures import captioned
 from .scene import STEP_EDGE, Steps
 from .screen import REST_DELAY
-from .settings import SEEDS, SIDES
-from .stage import Stage
+from .settings import DIRECTIONS, LOOK, SEEDS, SIDES, TEMPERATURE_OF_SAMPLES
 
 
-class View(Stage):
+class View(Filing):
     """An interactive enlargement with samples.
 
     Every control is an attribute (``temperature``, ``seed``, ``walk``, ``zoom``, ...; see
@@ -65,64 +66,126 @@ class View(Stage):
         self._connect()
 
     def show(self) -> None:
-        """Display the view in the cell's output."""
+        """Display the view in the cell's output.
+
+        A still of it stands before, for who reads the saved notebook without a kernel; the live picture hides it.
+        """
+        display(captioned({f"{self.picture.left_label} | {self.picture.right_label}": self.frame}))
         display(self.widget, Javascript(LABELS))
 
     def _connect(self) -> None:
         """Let every control do what it is for."""
-        latents = (self.temperature, self.seed, self.to_seed, self.walk, *self.amounts)
-        changes: list[tuple[Callable[[], str | None], tuple[widgets.Widget, ...]]] = [
-            (self.encode, (self.image, self.model)),
-            (self.decode, (*latents, self.zoom, self.across, self.down)),
-            (self.compose, (self.left, self.left_seed, self.share, self.overlay)),
-            (self._take_folder, (self.folder,)),
-            (self._take_upload, (self.upload,)),
+        latents = (self.temperature, *self.amounts)
+        there = (self.region_temperature, self.region_seed, self.region_amount)
+        changes: list[tuple[Callable[[], str | None], tuple[widgets.Widget, ...], tuple[str, ...]]] = [
+            (self.encode, (self.image, self.model), ("value",)),
+            (self._change_latents, latents, ("value",)),
+            (self._change_seed, (self.seed,), ("value",)),
+            (self._change_left, (self.left, self.left_seed), ("value",)),
+            (self.show_overlay, (self.overlay,), ("value",)),
+            (self.look, (self.picture,), LOOK),
+            (self.show_region, (self.picture,), ("selection",)),
+            (self.show_region, (self.region_direction,), ("value",)),
+            (self.change_region, there, ("value",)),
+            (self.take_folder, (self.folder,), ("value",)),
+            (self.take_upload, (self.upload,), ("value",)),
+            (self._play_or_stop, (self.play,), ("value",)),
+            (self.prepare_page, (self.pages,), ("selected_index",)),
         ]
-        for action, controls in changes:
+        for action, controls, names in changes:
             for control in controls:
-                control.observe(self.pace.guarded(partial(self.whole, action)), "value")
-        self.pages.observe(self.pace.guarded(self.prepare_page), "selected_index")
+                control.observe(self.pace.guarded(partial(self.whole, action)), names)
+        widgets.link((self.select, "value"), (self.picture, "selecting"))
         clicks: list[tuple[widgets.Button, Callable[[], str | None]]] = [
-            (self.dice, self._throw_dice),
+            (self.undo, partial(self._go, -1)),
+            (self.redo, partial(self._go, 1)),
+            (self.keep, self._keep_as_best),
             (self.reset, self._reset),
+            (self.previous, partial(self._step_seed, -1)),
+            (self.next, partial(self._step_seed, 1)),
+            (self.dice, self._throw_dice),
+            (self.reroll, self.reroll_region),
+            (self.drop, self.drop_regions),
+            (self.reset_directions, self._reset_directions),
             (self.measure, self._start_measuring),
             (self.draw, self._start_drawing),
-            (self.stop, self.pace.cancel),
-            (self.save, self._save),
-            (self.load, self._load),
+            (self.record, self._start_recording),
+            (self.stop, self._stop),
+            (self.save, self.save_png),
+            (self.download, self.download_png),
+            (self.load, self.load_png),
+            *((zero, partial(self._zero, i)) for i, zero in enumerate(self.zeros)),
             *((pick, partial(self._pick, i)) for i, pick in enumerate(self.picks)),
         ]
         for button, action in clicks:
             button.on_click(self.pace.guarded(partial(self.whole, action)))
-
-    # Images.
-
-    def _take_folder(self) -> str:
-        return self.take_in(files.folder_sources(self.folder.value)) if self.folder.value else ""
-
-    def _take_upload(self) -> str:
-        """Of several files those that can be read are taken, and the others named."""
-        sources, refused = {}, []
-        for file in self.upload.value:
-            try:
-                sources[file["name"]] = files.upload_source(
-                    file["name"], file["content"], is_original=self.reduce.value
-                )
-            except ValueError as error:
-                refused.append(str(error))
-        with self.pace.hold():
-            self.upload.value = ()  # so that the same file can come once more, say as an original
-        return self.take_in(sources, refused) if sources or refused else ""
+        self.picture.on_msg(self.take_message)
 
     # Samples.
 
+    def _change_latents(self) -> None:
+        if any(slider.value for slider in self.amounts):
+            self.present_directions()
+        self.decode()
+
+    def _change_seed(self) -> None:
+        if not self.play.value:  # which shows every step itself
+            self.decode()
+
+    def _change_left(self) -> None:
+        self._show_which()
+        self.compose()
+
+    def _step_seed(self, step: int) -> None:
+        seed = (math.floor(self.seed.value) + 1) if step > 0 else (math.ceil(self.seed.value) - 1)
+        self.apply({"seed": min(max(seed, 0), SEEDS)})
+
     def _throw_dice(self) -> None:
         seed = random.choice([s for s in range(SEEDS + 1) if s != self.seed.value])
-        self.apply({"seed": seed, "temperature": self.temperature.value or 1.0, "walk": 0.0})
+        calm = 0 < self.temperature.value <= 1
+        self.apply({"seed": seed, "temperature": self.temperature.value if calm else TEMPERATURE_OF_SAMPLES})
+
+    def _play_or_stop(self) -> None:
+        if self.play.value:
+            with self.pace.hold():  # what is begun ends what went on, and that lifts the button
+                self.pace.start(studies.play(self, self._show_step), endless=True)
+                self.play.value = self.pace.is_studying
+        else:
+            self.decode()
+
+    def _stop(self) -> None:
+        playing = self.play.value
+        self.pace.cancel()
+        if playing:  # what is on show is a draft
+            self.compose()
+
+    def _show_step(self) -> None:
+        self.show_deviation(None)
+        self.show_draft()
+
+    def _zero(self, i: int) -> None:
+        self.apply({DIRECTIONS[i]: 0.0})
+
+    def _reset_directions(self) -> None:
+        self.apply(dict.fromkeys(DIRECTIONS, 0.0))
 
     def _reset(self) -> None:
-        self.zero_amounts()
-        self.decode()
+        own = min(self.sampler.model.temperature, self.temperature.max)
+        values = {"temperature": own, "seed": 0.0, "left": SIDES[0], "left_seed": 1.0, "regions": (), "best": None}
+        values |= {"share": 0.5, "zoom": 1.0, "across": 0.5, "down": 0.5}
+        self.picture.selection = ()
+        self.apply(values | dict.fromkeys(DIRECTIONS, 0.0))
+
+    def _go(self, steps: int) -> None:
+        """Undo or redo."""
+        history = self.history.noted(self.state).moved(steps)  # noted: a move may not have come to rest yet
+        self.apply(history.state)
+        self.remember(history)
+
+    def _keep_as_best(self) -> str:
+        self.best = self.present.latents
+        self.compose()
+        return "" if self.left.value == "best" else "kept: choose 'best' in Compare with, to see it on the left"
 
     def _start_measuring(self) -> None:
         self.pace.start(self._measuring())
@@ -136,31 +199,14 @@ class View(Stage):
     def _start_drawing(self) -> None:
         self.pace.start(studies.draw_gallery(self, self.scene, self.present, self._gallery))
 
+    def _start_recording(self) -> None:
+        self.pace.start(studies.record_film(self, self.scene, self.present, self.form.value, self._keep_film))
+
+    def _keep_film(self, content: bytes, name: str) -> None:
+        self.picture.download(name, content, f"image/{self.form.value}")
+
     def _pick(self, i: int) -> None:
         self.apply(self._gallery[i])
-
-    # PNG files with settings.
-
-    def _save(self) -> None:
-        """Write the whole answer with what made it; an LR image that did not come with the notebook goes along."""
-        path = files.png_path(self.path.value)
-        weights = sr.weights_version(self.model.value)
-        keep_lr = not self.sources[self.image.value].given
-        files.save_png(path, self.sample(whole=True), self.settings, weights, self.lr, keep_lr=keep_lr)
-        self.spread.value = f"saved {as_html(str(path.resolve()))}"
-
-    def _load(self) -> str:
-        """Bring back what a saved PNG shows; returns why it will differ, or ""."""
-        saved = files.load_png(Path(self.path.value).expanduser())
-        settings = dict(saved.settings)
-        if saved.lr is not None:
-            self.offer({saved.name: Source(Reading(saved.lr), is_original=False)})
-            left = SIDES[0] if settings["left"] == "original" else settings["left"]  # there is none any more
-            settings |= {"image": saved.name, "left": left}
-        if settings["image"] not in self.sources:
-            raise ValueError(f"{saved.name} is of {settings['image']!r}, which is not among the images here")
-        self.apply(settings, anew=True)  # anew: an image of this name may have been on show
-        return saved.difference(self.lr, sr.weights_version(self.model.value))
 
 
 def models_for(scale: int) -> list[str]:

@@ -1,0 +1,89 @@
+"""Images that come into the view, and pictures that leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+import srvae_core as sr
+
+from . import files
+from .files import Reading, Source
+from .regional import Regional
+from .settings import SIDES
+
+
+class Filing(Regional):
+    """What folder, upload and drop bring, and what save, download and load do."""
+
+    # Images.
+
+    def take_folder(self) -> str:
+        return self.take_in(files.folder_sources(self.folder.value)) if self.folder.value else ""
+
+    def take_upload(self) -> str:
+        uploaded = [(file["name"], file["content"]) for file in self.upload.value]
+        with self.pace.hold():
+            self.upload.value = ()  # so that the same file can come once more, say as an original
+        return self._take_files(uploaded) if uploaded else ""
+
+    def take_message(self, _: object, content: Mapping[str, object], buffers: Sequence[memoryview]) -> None:
+        """What the page sends besides values: files dropped on the picture, and where to work."""
+
+        def take() -> str | None:
+            if content["kind"] == "drop":
+                return self._take_drop([(n, bytes(b)) for n, b in zip(content["names"], buffers, strict=True)])
+            if content["kind"] == "work":
+                self.work_at(content["x"], content["y"])
+            return None
+
+        self.pace.guarded(partial(self.whole, take))(None)
+
+    def _take_drop(self, dropped: Sequence[tuple[str, bytes]]) -> str:
+        """A PNG that the view saved brings its settings back; all else are images."""
+        if len(dropped) == 1 and files.holds_settings(dropped[0][1]):
+            return self._bring_back(files.saved_in(*dropped[0]))
+        return self._take_files(dropped)
+
+    def _take_files(self, given: Sequence[tuple[str, bytes | memoryview]]) -> str:
+        """Of several files those that can be read are taken, and the others named."""
+        sources, refused = {}, []
+        for name, content in given:
+            try:
+                sources[name] = files.upload_source(name, content, is_original=self.reduce.value)
+            except ValueError as error:
+                refused.append(str(error))
+        return self.take_in(sources, refused)
+
+    # PNG files with settings.
+
+    def _png(self) -> bytes:
+        """The whole answer with what made it; an LR image that did not come with the notebook goes along."""
+        weights = sr.weights_version(self.model.value)
+        keep_lr = not self.sources[self.image.value].given
+        picture = self.scene.answer(self.present, self.scene.whole)
+        return files.png_bytes(picture, self.settings, weights, self.lr, keep_lr=keep_lr)
+
+    def save_png(self) -> str:
+        path = files.png_path(self.path.value)
+        files.save_png(path, self._png())
+        return f"saved {path.resolve()}"
+
+    def download_png(self) -> None:
+        self.picture.download(files.png_path(self.path.value).name, self._png())
+
+    def load_png(self) -> str:
+        return self._bring_back(files.load_png(Path(self.path.value).expanduser()))
+
+    def _bring_back(self, saved: files.Saved) -> str:
+        """Show what a saved PNG shows; returns why it will differ, or ""."""
+        settings = dict(saved.settings)
+        if saved.lr is not None:
+            self.offer({saved.name: Source(Reading(saved.lr), is_original=False)})
+            left = SIDES[0] if settings["left"] == "original" else settings["left"]  # there is none any more
+            settings |= {"image": saved.name, "left": left}
+        if settings["image"] not in self.sources:
+            raise ValueError(f"{saved.name} is of {settings['image']!r}, which is not among the images here")
+        self.apply(settings, anew=True)  # anew: an image of this name may have been on show
+        return saved.difference(self.lr, sr.weights_version(self.model.value))

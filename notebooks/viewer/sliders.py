@@ -1,0 +1,80 @@
+"""The sliders of the view: of real and whole numbers within their setting's limits, and of seeds."""
+
+from __future__ import annotations
+
+import math
+
+import ipywidgets as widgets
+from traitlets import Bunch, validate
+
+from .settings import SEED, SETTINGS, Numbers
+
+LOOK = {"style": {"description_width": "7.5em"}, "layout": {"width": "auto"}}  # of all that has a description
+WINDOW = 10  # seeds that a slider shows at a time, so that a pixel of the mouse is a small step and no other sample
+SEED_STEP = 0.05
+
+
+class SeedSlider(widgets.FloatSlider):
+    """A slider over all seeds, which shows ten of them at a time and moves on to others when it is set to one.
+
+    Args:
+        description: its label.
+        value: the first seed.
+    """
+
+    def __init__(self, description: str, value: float = 0.0) -> None:
+        super().__init__(
+            value,
+            min=SEED.low,
+            max=SEED.low + WINDOW,
+            step=SEED_STEP,
+            description=description,
+            readout_format=".2f",
+            **LOOK,
+        )
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "value":
+            super().__setattr__(name, value)
+            return
+        with self.hold_sync():  # new ends and the value in one message: the page would pull the old value within them
+            super().__setattr__(name, value)
+
+    # ipywidgets would keep the value within the ends that it has; here the ends follow the value.
+
+    @validate("value")
+    def _validate_value(self, proposal: Bunch) -> float:
+        # steps of a twentieth add up to whole numbers only when they are rounded
+        value = round(min(max(proposal["value"], SEED.low), SEED.high), 4)
+        if not self.min <= value <= self.max:
+            self._show_around(value)
+        return value
+
+    @validate("min")
+    def _validate_min(self, proposal: Bunch) -> float:
+        return proposal["value"]
+
+    @validate("max")
+    def _validate_max(self, proposal: Bunch) -> float:
+        return proposal["value"]
+
+    def make_room(self) -> None:
+        """Show other seeds where the value has come to an end, so that one can slide on."""
+        if self.value in (self.min, self.max):
+            self._show_around(self.value)
+
+    def _show_around(self, value: float) -> None:
+        low = min(max(math.floor(value) - WINDOW // 2, SEED.low), SEED.high - WINDOW)
+        with self.hold_sync():
+            self.max, self.min = float(low + WINDOW), float(low)
+
+
+def real(name: str, value: float, step: float, description: str, form: str = ".2f") -> widgets.FloatSlider:
+    """The slider of a setting that is a real number; ``form`` is how its value is written."""
+    limits = {"min": SETTINGS[name].low, "max": SETTINGS[name].high, "step": step}
+    return widgets.FloatSlider(value, **limits, description=description, readout_format=form, **LOOK)
+
+
+def whole(numbers: Numbers, value: int, description: str) -> widgets.IntSlider:
+    """A slider of whole numbers."""
+    return widgets.IntSlider(value, min=numbers.low, max=numbers.high, description=description, **LOOK)

@@ -1,0 +1,84 @@
+"""The slider of seeds: ten of them at a time, and all of them within reach."""
+
+import asyncio
+
+import pytest
+from viewer.settings import SEEDS
+from viewer.sliders import WINDOW, SeedSlider
+from viewer_helpers import at_rest, new_view, until
+
+
+@pytest.fixture
+def slider():
+    return SeedSlider("Seed")
+
+
+def test_it_shows_ten_seeds_in_steps_of_a_twentieth(slider):
+    assert (slider.min, slider.max, slider.step, slider.value) == (0, WINDOW, 0.05, 0)
+    slider.value = 9.95
+    assert (slider.min, slider.max) == (0, 10), "what it shows stays where it is"
+
+
+@pytest.mark.parametrize(
+    ("value", "low"), [(500, 495), (10.05, 5), (999, 989), (996.5, 989), (12.35, 7), (994, 989), (3.0, 0)]
+)
+def test_set_beyond_its_ends_it_moves_on(slider, value, low):
+    slider.value = value
+    assert (slider.value, slider.min, slider.max) == (value, low, low + WINDOW)
+    slider.value = 0
+    assert (slider.value, slider.min, slider.max) == (0, *((0, WINDOW) if low else (slider.min, slider.max)))
+
+
+def test_there_are_no_seeds_beyond_the_first_and_the_last(slider):
+    slider.value = 5000
+    assert slider.value == SEEDS
+    slider.value = -3
+    assert slider.value == 0
+
+
+def test_steps_add_up_to_whole_seeds(slider):
+    for _ in range(60):
+        slider.value += 0.05
+    assert slider.value == 3.0
+
+
+def test_at_its_end_it_makes_room_and_elsewhere_it_does_not(slider):
+    slider.value = 9.0
+    slider.make_room()
+    assert (slider.min, slider.max) == (0, 10)
+    slider.value = 10.0
+    slider.make_room()
+    assert (slider.value, slider.min, slider.max) == (10, 5, 15)
+    slider.value = 5.0
+    slider.make_room()
+    assert (slider.value, slider.min, slider.max) == (5, 0, 10)
+    slider.value = 999
+    slider.make_room()
+    assert (slider.value, slider.min, slider.max) == (999, 989, 999)
+
+
+def test_one_value_reaches_whoever_listens(slider):
+    """The ends move along with it: no value between the old and the new one is ever shown."""
+    heard = []
+    slider.observe(lambda change: heard.append(change["new"]), "value")
+    slider.value = 700
+    slider.value = 3
+    assert heard == [700, 3]
+
+
+def test_in_the_view_there_is_room_once_it_rests():
+    view = new_view()
+
+    async def drag():
+        for value in (4.0, 8.0, 10.0):
+            view.seed.value = value
+            assert view.seed.max == 10, "not under one's hand"
+        await until(lambda: at_rest(view))
+        assert (view.seed.value, view.seed.min, view.seed.max) == (10, 5, 15)
+
+    view.apply({"temperature": 1.0})
+    asyncio.run(drag())
+    view.apply({"seed": 700.5, "left": "another sample", "left_seed": 300})
+    assert view.error.value == ""
+    assert (view.seed.value, view.left_seed.value) == (700.5, 300)
+    assert view.seed.min <= 700.5 <= view.seed.max
