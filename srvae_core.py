@@ -849,7 +849,7 @@ class Sampler:
             encodes each block anew when it is decoded, in memory that does not grow with the image.
         block: edge of what is computed at once, in pixels of the answer; the smaller, the less memory is needed.
         precision: "auto" convolves in bfloat16 where the device does so natively, in half the time and off by two grey
-            levels at most in most pictures; "float32" gives the same bytes everywhere.
+            levels at most in most pictures; "float32" gives the same picture everywhere, to a level.
 
     Attributes:
         model, consistency, block: as given. rect: the whole image, (0, 0, H, W). grey: whether it is grey.

@@ -4,9 +4,11 @@ import base64
 import io
 import itertools
 import json
+from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image
+from viewer import browser
 
 CELL = """
 import io, json, time
@@ -27,7 +29,7 @@ def chart(left, top, width, height):
     y, x = np.mgrid[top : top + height, left : left + width]
     return png(np.stack([x % 256, y % 256, np.full_like(x, 200)], 2).astype(np.uint8))
 
-picture = Picture(left_label="bicubic", right_label="sample 12, T 0.4", name="The cat")
+picture = Picture(left_label="bicubic", right_label="sample 12, T 0.4", name="The cat", still=True)
 
 def begin():
     with picture.hold_sync():
@@ -37,7 +39,7 @@ def begin():
         picture.right, picture.right_rect = chart(0, 0, 320, 240), (0, 0, 320, 240)
         picture.share, picture.zoom, picture.across, picture.down = 0.5, 1.0, 0.5, 0.5
         picture.selection, picture.selecting, picture.exact, picture.working = (), False, True, False
-        picture.overview = b""
+        picture.overview, picture.overview_rect, picture.still = b"", (0.0, 0.0, 1.0, 1.0), True
 heard = []
 picture.on_msg(lambda _, content, buffers: heard.append((content, [bytes(b) for b in buffers])))
 begin()
@@ -81,12 +83,47 @@ COUNT_BITMAPS = """() => {
   };
 }"""
 
+CLIPPED = "titles => titles.filter(t => t.scrollWidth > t.clientWidth).map(t => t.textContent)"
+
 SCROLLBARS = """view => [...view.closest(".jp-OutputArea").querySelectorAll("*")].filter(part => {
   const { overflowX, overflowY } = getComputedStyle(part);
   const wide = part.scrollWidth > part.clientWidth && ["auto", "scroll"].includes(overflowX);
   const high = part.scrollHeight > part.clientHeight && ["auto", "scroll"].includes(overflowY);
   return part.offsetParent && (wide || high);
 }).map(part => part.outerHTML.slice(0, 200))"""
+
+
+@contextmanager
+def opened(application, folder):
+    """JupyterLab or Notebook with the notebook run; what the console says, and what other hosts are asked."""
+    outside, complaints = [], []
+    browser.write_notebook(folder / "view.ipynb", CELL)
+    address_of = {"jupyterlab": "lab/tree/view.ipynb", "notebook": "notebooks/view.ipynb"}[application]
+    size = {"width": 1400, "height": 900}
+    with (
+        browser.server(folder, application) as address,
+        browser.page(address % address_of, outside, viewport=size, accept_downloads=True) as page,
+    ):
+        browser.await_kernel(page)  # Notebook complains to itself while it loads any notebook at all
+        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda e: complaints.append(str(e)))
+        browser.run_all(page)
+        page.complaints, page.outside = complaints, outside
+        page.touch = page.context.new_cdp_session(page)
+        yield page
+
+
+def part_in_work(overview):
+    """The middle of the frame in the overview, in shares."""
+    overview.page.wait_for_timeout(200)
+    box, part = overview.bounding_box(), overview.locator(".srvae-part").bounding_box()
+    x, y = part["x"] + part["width"] / 2 - box["x"], part["y"] + part["height"] / 2 - box["y"]
+    return x / box["width"], y / box["height"]
+
+
+def work(page):
+    """Where the kernel was asked to work since it last cleared what it has heard."""
+    return [(content["x"], content["y"]) for content in python(page, "[content for content, _ in heard]")]
 
 
 def python(page, text):
@@ -106,6 +143,14 @@ def python(page, text):
             return json.loads(bytes.fromhex(said.split()[1]))
         page.wait_for_timeout(50)
     raise TimeoutError(text)
+
+
+def at_last(page, text, expected):
+    """What an expression gives in the kernel once it is as expected, or else after 100 times."""
+    for _ in range(100):  # what the page sends last always arrives
+        if (value := python(page, text)) == expected:
+            break
+    return value
 
 
 def values(canvas):
@@ -168,6 +213,14 @@ def fingers(page, kind, *places):
     """A touch event: where each finger is, in pixels of the page."""
     points = [{"x": x, "y": y, "id": i} for i, (x, y) in enumerate(places)]
     page.touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+
+def memory(page):
+    """The bytes that the page holds once what nobody uses is gone."""
+    page.touch.send("HeapProfiler.enable")
+    page.touch.send("HeapProfiler.collectGarbage")
+    usage = page.touch.send("Runtime.getHeapUsage")
+    return {name: usage[name] for name in ("usedSize", "backingStorageSize") if name in usage}
 
 
 def lay(canvas, name, colour, rect):

@@ -109,6 +109,17 @@ def test_the_same_layer_is_laid_anew(picture, sent):
     assert sent == [{"right", "laid"}]
 
 
+def test_the_same_part_in_work_counts_as_new(picture, sent):
+    """A hand may have moved it in the page, and the kernel could not follow."""
+    picture.overview_rect = (0.0, 0.0, 0.5, 0.5)
+    first = picture.laid["overview"]
+    sent.clear()
+    with picture.hold_sync():
+        picture.overview_rect = (0.0, 0.0, 0.5, 0.5)
+    assert picture.laid["overview"] > first
+    assert sent == [{"overview_rect", "laid"}]
+
+
 def test_a_refused_layer_is_not_laid(picture):
     laid = picture.laid
     with pytest.raises(TraitError):
@@ -135,9 +146,10 @@ def from_page(picture, content, *buffers):
     picture._handle_msg({"content": {"data": data}, "buffers": [memoryview(buffer) for buffer in buffers]})
 
 
-def piece(picture, file, content, *, last=False, drop=1):
+def piece(picture, file, content, *, at=0, last=False, drop=1):
     """A piece of one of two files."""
-    from_page(picture, {"kind": "piece", "drop": drop, "names": ["a", "b"], "file": file, "last": last}, content)
+    where = {"names": ["a", "b"], "file": file, "from": at}
+    from_page(picture, {"kind": "piece", "drop": drop, **where, "last": last}, content)
 
 
 def test_messages_pass(picture, heard):
@@ -148,13 +160,25 @@ def test_messages_pass(picture, heard):
 
 def test_pieces_become_one_drop(picture, heard):
     piece(picture, 0, b"on")
-    piece(picture, 0, b"not this", drop=2)  # of another display
-    piece(picture, 0, b"e")
+    piece(picture, 0, b"e", at=2)
     assert heard == []
     piece(picture, 1, b"two", last=True)
     assert heard == [({"kind": "drop", "names": ["a", "b"]}, [b"one", b"two"])]
-    piece(picture, 1, b"too", drop=2, last=True)
-    assert heard[1:] == [({"kind": "drop", "names": ["a", "b"]}, [b"not this", b"too"])]
+
+
+def test_a_drop_that_breaks_off_is_forgotten(picture, heard):
+    piece(picture, 0, bytes(1000))
+    piece(picture, 0, b"one", drop=2)
+    assert sum(map(len, picture._pieces)) == 3, "only the newest stays in memory"
+    piece(picture, 1, b"old", last=True)
+    assert heard == []
+    piece(picture, 1, b"two", drop=2, last=True)
+    assert heard == [({"kind": "drop", "names": ["a", "b"]}, [b"one", b"two"])]
+    assert picture._pieces == []
+    piece(picture, 0, b"on", drop=3)
+    piece(picture, 0, b"e", at=3, drop=3)  # what lay between them is lost
+    piece(picture, 1, b"two", drop=3, last=True)
+    assert len(heard) == 1
 
 
 def test_the_page_gets_one_module_that_asks_nobody(picture):

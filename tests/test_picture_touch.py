@@ -5,22 +5,27 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 from picture_helpers import (
-    CELL,
+    CLIPPED,
     COUNT_BITMAPS,
     DRAWN,
     SCROLLBARS,
     answer_at,
+    at_last,
     chart,
     drag,
     drop,
     fingers,
     lay,
+    memory,
     on_show,
+    opened,
+    part_in_work,
     pixels,
     point,
     python,
     read_png,
     values,
+    work,
 )
 from viewer import browser
 
@@ -37,20 +42,7 @@ def lab(request, tmp_path_factory):
     """JupyterLab or Notebook with a bare picture; what the console says, and what other hosts are asked."""
     if find_spec(request.param) is None:
         pytest.skip(f"{request.param} is not installed")
-    folder, outside, complaints = tmp_path_factory.mktemp("lab"), [], []
-    browser.write_notebook(folder / "view.ipynb", CELL)
-    address_of = {"jupyterlab": "lab/tree/view.ipynb", "notebook": "notebooks/view.ipynb"}[request.param]
-    size = {"width": 1400, "height": 900}
-    with (
-        browser.server(folder, request.param) as address,
-        browser.page(address % address_of, outside, viewport=size, accept_downloads=True) as page,
-    ):
-        browser.await_kernel(page)  # Notebook complains to itself while it loads any notebook at all
-        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
-        page.on("pageerror", lambda e: complaints.append(str(e)))
-        browser.run_all(page)
-        page.complaints, page.outside, page.application = complaints, outside, request.param
-        page.touch = page.context.new_cdp_session(page)
+    with opened(request.param, tmp_path_factory.mktemp("lab")) as page:
         yield page
 
 
@@ -72,6 +64,19 @@ def test_opens_in_place_of_the_still(lab, picture):
     shown = pixels(picture)
     assert (shown[:, :320] == (0, 0, 160)).all()
     assert (shown[:, 322:] == chart(0, 0, 320, 240).repeat(2, 0).repeat(2, 1)[:, 322:]).all()
+
+
+def test_hides_no_picture_of_others(lab, picture):
+    still = lab.locator(".jp-RenderedImage")
+    python(lab, "picture.still = False")
+    still.evaluate("image => image.closest('.jp-OutputArea-child').style.display = ''")
+    python(lab, "frame.layout.width = '600px'")
+    lab.wait_for_function("document.querySelector('canvas.srvae-picture').width === 600")
+    assert still.is_visible()
+    python(lab, "picture.still = True")
+    still.wait_for(state="hidden")
+    python(lab, "frame.layout.width = '640px'")
+    lab.wait_for_function("document.querySelector('canvas.srvae-picture').width === 640")
 
 
 @pytest.mark.parametrize("zoom", [1.0, 4.0])
@@ -184,6 +189,30 @@ def test_selection(lab, picture):
     assert python(lab, "picture.selection") == [288, 216, 32, 24], "only what is in the picture"
 
 
+def test_selection_by_keys(lab, picture):
+    python(lab, "picture.zoom = 2.0")  # 80, 60, 160, 120 is visible
+    assert "Shift and an arrow key select a rectangle" in picture.get_attribute("aria-description")
+
+    def check(rect, *keys):
+        for key in keys:
+            picture.press(key)
+        assert at_last(lab, "picture.selection", rect) == rect, keys
+
+    check([120, 90, 80, 60], "Shift+ArrowLeft")  # the middle half of what is visible
+    check([136, 84, 80, 60], "Shift+ArrowRight", "Shift+ArrowRight", "Shift+ArrowUp")
+    check([128, 96, 80, 60], "Shift+ArrowLeft", "Shift+ArrowDown", "Shift+ArrowDown")
+    check([136, 102, 64, 48], "Shift+_")
+    check([120, 90, 96, 72], "Shift++", "Shift++")
+    check([80, 108, 96, 72], *["Shift+ArrowLeft"] * 9, *["Shift+ArrowDown"] * 9)  # only what is visible
+    check([80, 60, 160, 120], *["Shift++"] * 20)
+    check([156, 116, 8, 8], *["Shift+-"] * 20)
+    assert (values(picture)["zoom"], values(picture)["across"]) == (2, 0.5)
+    check([], "Escape")
+    check([], "Shift++")
+    assert values(picture)["zoom"] == 2.5, "a plus that needs Shift zooms as ever"
+    assert lab.locator(".jp-mod-multiSelected").count() == 0
+
+
 def test_fingers(lab, picture):
     lab.touch.send("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2})
     at = {x: point(picture, x / 100, 0.5) for x in (10, 20, 30, 40, 50, 60, 80)}
@@ -225,9 +254,7 @@ def test_nothing_waits_for_the_kernel(lab, picture):
     for turn in range(1, 31):
         handle.press("ArrowRight")
         assert picture.evaluate(DRAWN) == turn / 100
-    for _ in range(100):
-        if python(lab, "picture.share") == 0.3:
-            break
+    at_last(lab, "picture.share", 0.3)
     heard = python(lab, "picture.unobserve_all('share') or heard_shares")
     assert heard[-1] == 0.3, "the last value arrives"
     assert len(heard) < 15, "no queue of old ones"
@@ -325,14 +352,20 @@ def test_files_dropped_and_downloaded(lab, picture, tmp_path):
     assert download.value.path().read_bytes() == b"the file"
 
 
+def test_files_that_cannot_be_read_are_named(lab, picture, tmp_path):
+    (tmp_path / "there.png").write_bytes(b"file")
+    (tmp_path / "album.png").mkdir()
+    python(lab, "heard.clear()")
+    drop(lab, picture, tmp_path / "there.png", tmp_path / "album.png", tmp_path / "gone.png")
+    said = "Cannot be read: album.png, gone.png. Drop image files that are still there, not folders."
+    assert lab.locator(".srvae-text").inner_text() == said
+    assert python(lab, "[c for c, _ in heard]") == [{"kind": "drop", "names": ["there.png"]}]
+
+
 def test_overview(lab, picture):
     overview = lab.get_by_role("slider", name="Part in work")
     assert overview.is_hidden()
-    python(
-        lab,
-        "with picture.hold_sync():\n    picture.overview, picture.overview_rect = flat(30), (0.0, 0.0, 0.5, 0.25)",
-    )
-    python(lab, "heard.clear()")
+    python(lab, "heard.clear(); picture.overview, picture.overview_rect = flat(30), (0.0, 0.0, 0.5, 0.25)")
     lab.wait_for_timeout(200)
     box = overview.bounding_box()
     assert box["width"] == pytest.approx(128, abs=3)
@@ -353,6 +386,40 @@ def test_overview(lab, picture):
     lab.wait_for_timeout(500)
     assert python(lab, "(len(heard), heard[-1][0])") == [3, {"kind": "work", "x": 0.625, "y": 0.8125}]
     assert values(picture)["share"] == 0.5
+
+
+def test_the_part_in_work_stays_under_the_hand(lab, picture):
+    overview, near = lab.get_by_role("slider", name="Part in work"), {"abs": 0.03}
+    python(lab, "kernel = lambda *corner: setattr(picture, 'overview_rect', (*corner, 0.5, 0.5))")
+    python(lab, "heard.clear(); picture.overview = flat(30); kernel(0.0, 0.0)")
+    lab.mouse.move(*point(overview, 0.3, 0.3))
+    lab.mouse.down()
+    lab.mouse.move(*point(overview, 0.6, 0.7))
+    python(lab, "kernel(0.0, 0.5)")  # the answer to an earlier move
+    assert part_in_work(overview) == pytest.approx((0.6, 0.7), **near)
+    lab.mouse.up()
+    assert work(lab) == [pytest.approx((0.6, 0.7), **near)]
+    python(lab, "kernel(0.0, 0.5)")  # as before: it has not followed
+    assert part_in_work(overview) == pytest.approx((0.25, 0.75), **near)
+    overview.press("ArrowRight")
+    python(lab, "kernel(0.0, 0.0)")
+    overview.press("ArrowRight")
+    lab.wait_for_timeout(500)
+    python(lab, "frame.children = (); frame.children = (picture,)")
+    assert part_in_work(overview) == pytest.approx((0.25, 0.25), **near), "a new display shows what the kernel says"
+    overview.press("ArrowRight")
+    drag(overview, (0.5, 0.5), (0.7, 0.3))
+    python(lab, "picture.right = flat(9)")
+    assert part_in_work(overview) == pytest.approx((0.7, 0.3), **near), "a layer is no answer"
+    assert work(lab)[1:] == [(0.5, 0.75), (0.375, 0.25), pytest.approx((0.7, 0.3), **near)], "no key is lost"
+    lab.touch.send("Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 2})
+    fingers(lab, "touchStart", point(overview, 0.5, 0.5))
+    python(lab, "kernel(0.5, 0.5)")
+    assert part_in_work(overview) == pytest.approx((0.5, 0.5), **near)
+    fingers(lab, "touchCancel")
+    assert part_in_work(overview) == pytest.approx((0.75, 0.75), **near), "where the kernel says"
+    assert len(work(lab)) == 4
+    lab.touch.send("Emulation.setTouchEmulationEnabled", {"enabled": False})
 
 
 def test_full_screen(lab, picture):
@@ -392,25 +459,19 @@ def test_two_displays_stay_in_step_and_one_may_go(lab, picture):
 
 
 def test_five_hundred_layers_leave_nothing_behind(lab, picture):
-    def memory():
-        lab.touch.send("HeapProfiler.collectGarbage")
-        return lab.touch.send("Runtime.getHeapUsage")
-
-    lab.touch.send("HeapProfiler.enable")
     python(lab, "some = [chart(i, 0, 320, 240) for i in range(10)]")
     python(lab, "for i in range(20): picture.patch, picture.patch_rect = some[i % 10], (i, 0, 20, 20)")
     lab.wait_for_timeout(500)
-    before = memory()
+    before = memory(lab)
     lab.evaluate(COUNT_BITMAPS)
-    python(lab, "for i in range(500): picture.right = some[i % 10]")
+    for _ in range(25):  # the page has heard of all of them before it is asked for more
+        python(lab, "for i in range(20): picture.right = some[i % 10]")
     lab.wait_for_timeout(1000)
-    made, still_open = lab.evaluate("[bitmaps.length, bitmaps.filter(bitmap => bitmap.width).length]")
+    made, still_open = lab.evaluate("[bitmaps.length, bitmaps.splice(0).filter(bitmap => bitmap.width).length]")
     assert made > 10
     assert still_open == 1, "the one on show"
     assert picture.evaluate("c => [Object.keys(c.srvae.layers).length, c.srvae.patches.length]") == [3, 0]
-    lab.evaluate("bitmaps.length = 0")
-    after = memory()
-    kept = {name: after[name] - before[name] for name in ("usedSize", "backingStorageSize") if name in before}
+    kept = {name: value - before[name] for name, value in memory(lab).items()}
     assert max(kept.values()) < 2e6, f"500 layers leave {kept} bytes"
 
 
@@ -427,10 +488,7 @@ def test_nothing_is_clipped(lab, picture, width, theme):
     view = lab.locator(".srvae-view")
     view.scroll_into_view_if_needed()
     assert view.evaluate(SCROLLBARS) == []
-    clipped = view.locator(".lm-TabBar-tabLabel").evaluate_all(
-        "titles => titles.filter(t => t.scrollWidth > t.clientWidth).map(t => t.textContent)"
-    )
-    assert clipped == []
+    assert view.locator(".lm-TabBar-tabLabel").evaluate_all(CLIPPED) == []
     python(lab, "picture.exact = False; picture.working = True; picture.overview = flat(30)")
     lab.wait_for_timeout(500)
     lab.set_viewport_size({"width": 1400, "height": 900})

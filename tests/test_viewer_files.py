@@ -194,7 +194,7 @@ def test_what_a_png_says_about_itself_keeps_its_form():
     settings = settings_of(regions=[region, region], best=best)
     png = files.png_bytes(cat(), settings, "1+2", lowres(), keep_lr=False)
     about = json.loads(files.text_of(png))
-    assert about.keys() == {"settings", "lr", "weights", "directions"}
+    assert about.keys() == {"settings", "lr", "weights", "directions", "precision"}
     assert len(about["lr"]) == 64
     assert about["weights"] == "1+2"
     names = ["image", "model", "temperature", "seed", "left", "left_seed", "share", "zoom", "across", "down"]
@@ -301,3 +301,67 @@ def test_uploads_of_any_size_are_shown(view, size):
     view.measure.click()
     view.draw.click()
     assert view.error.value == ""
+
+
+def test_a_png_that_was_uploaded_brings_its_settings_back(view):
+    """As one does that is dropped on the picture."""
+    view.apply({"temperature": 0.8, "seed": 12.5, "zoom": 2.0})
+    png, answer, offered = files_written(view), view.sample(whole=True), view.image.options
+    view.apply({"temperature": 0.0, "seed": 0.0, "zoom": 1.0, "image": "coffee"})
+    upload(view, "saved.png", png)
+    assert view.error.value == ""
+    assert (view.image.value, view.seed.value, view.picture.zoom) == ("cat", 12.5, 2.0)
+    assert np.array_equal(view.sample(whole=True), answer)
+    assert view.image.options == offered
+    assert view.upload.value == ()
+
+
+def files_written(view):
+    """The bytes that the browser would get of a view."""
+    sent = []
+    view.picture.download = lambda name, content, *_: sent.append(content)
+    view.download.click()
+    return sent[0]
+
+
+def test_a_png_says_in_which_precision_it_was_made(tmp_path):
+    """Another one makes another picture, by a level; float32 makes the same bytes."""
+    written = {}
+    for precision in ("auto", "float32"):
+        view = new_view(precision=precision)
+        view.apply({"temperature": 1.0, "seed": 3.0})
+        view.path.value = str(tmp_path / f"{precision}.png")
+        view.save.click()
+        about = json.loads(files.text_of((tmp_path / f"{precision}.png").read_bytes()))
+        written[precision] = about["precision"]
+        assert about["precision"] == ("bfloat16" if view.sampler.bfloat16 else "float32")
+        assert np.array_equal(view.answer, sr.Sampler(view.sampler.model, lowres(), precision=precision)(3, 1.0))
+        view.load.click()
+        assert view.error.value == "", "made in the same"
+    assert written["float32"] == "float32"
+
+
+def test_a_view_in_another_precision_says_so_of_a_file(view, tmp_path, monkeypatch):
+    """Whatever this machine has."""
+    view.apply({"temperature": 1.0})
+    view.path.value = str(tmp_path / "a.png")
+    with monkeypatch.context() as patch:
+        patch.setattr(viewer.Scene, "precision", "bfloat16")
+        view.save.click()
+        view.load.click()
+        assert view.error.value == ""
+    monkeypatch.setattr(viewer.Scene, "precision", "float32")
+    view.load.click()
+    assert "made in bfloat16 and not in float32" in view.error.value
+    with pytest.raises(ValueError, match="precision"):
+        new_view(precision="half")
+
+
+@pytest.mark.parametrize("made_in", ["bfloat16", "float32"])
+def test_a_png_of_another_precision_is_said(made_in):
+    png = files.png_bytes(cat(), settings_of(), "1+2", lowres(), keep_lr=False, precision=made_in)
+    saved = files.saved_in("a.png", png)
+    assert saved.precision == made_in
+    other = {"bfloat16": "float32", "float32": "bfloat16"}[made_in]
+    assert saved.difference(lowres(), "1+2", made_in) == ""
+    assert f"made in {made_in} and not in {other}" in saved.difference(lowres(), "1+2", other)

@@ -214,3 +214,85 @@ def test_a_change_that_failed_is_no_step(view):
     view.left.value = "best"
     assert "no sample was kept" in view.error.value
     assert view.history is steps
+
+
+# Actions one after the other, as in a notebook's cell: the event loop takes nothing in between.
+
+
+def test_each_action_is_a_step_although_nothing_came_to_rest_between(view):
+    async def act():
+        view.apply({"temperature": 1.0})
+        view.dice.click()
+        dice = view.seed.value
+        view.reroll.click()
+        first = view.regions
+        view.reroll.click()
+        assert view.regions != first
+        for seed, regions in ((dice, first), (dice, ()), (0.0, ())):
+            view.undo.click()
+            assert view.error.value == ""
+            assert (view.seed.value, view.regions) == (seed, regions)
+        view.undo.click()
+        assert view.temperature.value == 0.0, "what the view opened with"
+        assert view.undo.disabled
+        for _ in range(4):
+            view.redo.click()
+        assert len(view.regions) == 1
+
+    asyncio.run(act())
+
+
+def test_a_cell_gets_the_same_bytes_back(view):
+    async def cell():
+        view.temperature.value, view.seed.value = 0.8, 11
+        before = view.answer
+        view.seed.value = 12
+        assert not np.array_equal(view.answer, before)
+        view.undo.click()
+        assert view.seed.value == 11
+        assert np.array_equal(view.answer, before)
+
+    asyncio.run(cell())
+
+
+def test_moves_of_another_slider_are_another_step(view):
+    async def slide():
+        for control, values in ((view.temperature, (0.3, 0.6)), (view.seed, (1, 2)), (view.temperature, (0.7, 0.9))):
+            for value in values:
+                control.value = value
+        for temperature, seed in ((0.6, 2), (0.6, 0), (0.0, 0)):
+            view.undo.click()
+            assert (view.temperature.value, view.seed.value) == (temperature, seed)
+
+    asyncio.run(slide())
+
+
+def test_moves_after_a_rest_are_another_step(view):
+    async def slide():
+        view.apply({"temperature": 1.0})
+        view.seed.value = 1
+        await until(lambda: view.picture.exact)
+        view.seed.value = 2
+        view.undo.click()
+        assert view.seed.value == 1
+
+    asyncio.run(slide())
+
+
+def test_playing_is_one_step(view):
+    async def play():
+        view.apply({"temperature": 1.0, "seed": 20})
+        await until(lambda: at_rest(view))
+        view.play.value = True
+        await until(lambda: view.seed.value > 20.2)
+        view.picture.zoom = 2.0
+        await until(lambda: view.seed.value > 20.6)
+        view.play.value = False
+        await until(lambda: at_rest(view))
+        reached = view.seed.value
+        view.undo.click()
+        assert view.seed.value == 20
+        view.redo.click()
+        assert view.seed.value == reached
+
+    asyncio.run(play())

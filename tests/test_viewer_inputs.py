@@ -10,7 +10,8 @@ import pytest
 import torch
 import viewer
 from skimage import data
-from viewer import stage
+from viewer import stage, subject
+from viewer.files import Source
 from viewer.pictures import encode
 from viewer_helpers import (
     Messages,
@@ -216,7 +217,26 @@ def test_the_same_file_comes_again_and_as_an_original(view):
         view.reduce.value = True
         give(view, "mine.png", content)
         assert np.array_equal(view.original, cat())
-        assert list(view.image.options) == ["cat", "coffee", "mine.png"], "one entry, whatever came"
+        options = ["cat", "coffee", "mine.png", "mine.png (2)"]
+        assert list(view.image.options) == options, "one entry for either use, however often it came"
+
+
+def test_another_image_of_a_taken_name_gets_a_number(view):
+    """As screenshots have it: every one of them is "image.png"."""
+    first, second = lowres(), np.ascontiguousarray(lowres()[:12])
+    drop(view, "image.png", encode(first, "png"))
+    view.apply({"zoom": 4.0, "temperature": 1.0})
+    drop(view, "image.png", encode(second, "png"))
+    assert view.error.value == ""
+    assert (view.image.value, view.picture.zoom) == ("image.png (2)", 1.0)
+    assert np.array_equal(view.lr, second)
+    for content, name in ((first, "image.png"), (second, "image.png (2)")):
+        drop(view, "image.png", encode(content, "png"))
+        assert view.image.value == name, "the same one keeps its name"
+        assert view.picture.zoom == 1.0
+    assert view.image.options == ("cat", "coffee", "image.png", "image.png (2)")
+    view.undo.click()
+    assert np.array_equal(view.lr, first)
 
 
 def steered(view):
@@ -304,7 +324,8 @@ def large():
 
 @pytest.fixture
 def small_window(monkeypatch):
-    monkeypatch.setattr(stage, "LR_EDGE", 16)
+    for module in (stage, subject):
+        monkeypatch.setattr(module, "LR_EDGE", 16)
 
 
 @pytest.mark.usefixtures("small_window")
@@ -341,6 +362,53 @@ def test_an_original_is_in_work_on_the_grid_of_its_scale(view):
     view.work_at(0.37, 0.61)
     left, top = (round(share * room) for share, room in ((view.work_across, 301 - 64), (view.work_down, 203 - 64)))
     assert np.array_equal(view.original, original[top // 4 * 4 :, left // 4 * 4 :][:64, :64])
+
+
+@pytest.mark.usefixtures("small_window")
+def test_another_part_says_what_it_leaves_behind(view):
+    drop(view, "large.png", encode(large(), "png"))
+    view.apply({"temperature": 1.0})
+    assert view.work_at(0.2, 0.2) == "", "there is nothing yet"
+    view.reroll.click()
+    regions = view.regions
+    from_page(view, {"kind": "work", "x": 0.8, "y": 0.8})
+    assert view.regions == ()
+    assert "stay with the part before" in view.error.value
+    view.undo.click()
+    assert view.regions == regions
+    view.drop.click()
+    view.keep.click()
+    assert "stay with the part before" in view.work_at(0.5, 0.5)
+    assert view.best is None
+    view.amounts[2].value = 1.0
+    assert "stay with the part before" in view.work_at(0.1, 0.5)
+    assert not any(slider.value for slider in view.amounts)
+
+
+@pytest.mark.usefixtures("small_window")
+def test_a_frame_that_cannot_be_taken_into_work_goes_back_in_the_page(view, monkeypatch):
+    def refuse(*_):
+        raise OSError("the model is gone")
+
+    drop(view, "large.png", encode(large(), "png"))
+    before, messages = state(view), Messages(view)
+    monkeypatch.setattr(stage, "prepare", refuse)
+    from_page(view, {"kind": "work", "x": 0.9, "y": 0.9})
+    assert "the model is gone" in view.error.value
+    assert any("overview_rect" in message for message in messages.sent)
+    assert changed(before, state(view)) == []
+
+
+@pytest.mark.usefixtures("small_window")
+def test_another_part_needs_no_second_reading_of_the_file(view, tmp_path, monkeypatch):
+    original = np.ascontiguousarray(data.coffee()[:160, :200])  # what is in a folder is an original
+    sr.write_image(tmp_path / "large.png", original)
+    view.folder.value = str(tmp_path)
+    read = []
+    monkeypatch.setattr(Source, "read", read.append)
+    view.work_at(0.9, 0.9)
+    assert np.array_equal(view.original, original[96:, 136:])
+    assert read == []
 
 
 @pytest.mark.usefixtures("small_window")

@@ -192,3 +192,92 @@ def test_an_8x_answer_has_rectangles_of_its_own_pixels():
         assert view.picture.patch_rect == (80, 8, 64, 64)
 
     asyncio.run(edit())
+
+
+# What the page must not take for something else.
+
+
+def of_parts(**options):
+    """A view of an image that is decoded, and encoded, in several parts."""
+    return viewer.View({"wide": wide()}, scale=4, rest_delay=0.05, **options)
+
+
+def test_where_nothing_can_be_drafted_the_old_answer_goes():
+    """A place that is not encoded yet: its bicubic picture stands below the new sample's name."""
+    view = of_parts(step_edge=32)
+
+    async def look():
+        view.apply({"temperature": 1.0, "share": 0.0, "zoom": 8.0, "across": 0.0})
+        await until(lambda: at_rest(view))
+        view.scene.sampler.is_encoded = lambda region: False
+        messages = Messages(view)
+        view.seed.value = 7
+        assert "sample 7" in view.picture.right_label
+        assert not view.picture.exact
+        assert view.picture.right == view.picture.whole == b""
+        first = next(message for message in messages.sent if "right_label" in message)
+        assert {"whole", "exact"} <= first.keys(), "in one message with the label"
+        assert np.array_equal(shown(view), inside(view.bicubic, view.region))
+        await until(lambda: at_rest(view))
+
+    asyncio.run(look())
+    assert np.array_equal(shown(view), view.frame)
+
+
+def test_the_whole_answer_of_a_sample_before_is_not_shown_as_exact():
+    """The rectangle reaches beyond what is visible; panning then must not show the noise before."""
+    view = of_parts(step_edge=32)
+
+    async def edit():
+        view.apply({"temperature": 1.0, "share": 0.0, "zoom": 4.0, "across": 0.0, "down": 0.0})
+        await until(lambda: at_rest(view))
+        assert view.picture.whole
+        view.picture.selection = (0, 0, 160, 80)
+        view.reroll.click()
+        await until(lambda: view.picture.exact)
+        assert view.picture.whole == b""
+        view.picture.across = 0.4
+        assert not view.picture.exact
+        await until(lambda: at_rest(view))
+        assert np.array_equal(shown(view), view.frame)
+
+    asyncio.run(edit())
+    assert np.array_equal(opened(view.picture.whole), view.scene.sample(view.present))
+
+
+@pytest.mark.parametrize("hidden", [True, False])
+def test_the_left_picture_before_is_not_below_the_name_of_another(view, hidden):
+    async def choose():
+        view.apply({"temperature": 1.0, "left": "original"})
+        await until(lambda: at_rest(view))
+        assert view.picture.left
+        if hidden:
+            view.picture.share = 0.0
+        else:
+            view.scene.sampler.is_encoded = lambda region: False
+        messages = Messages(view)
+        view.left.value = "another sample"
+        first = next(message for message in messages.sent if "left_label" in message)
+        assert first["left"] == b"", "in one message with the label"
+        assert view.picture.left == b""
+        await until(lambda: at_rest(view))
+
+    asyncio.run(choose())
+    assert np.array_equal(shown(view), view.frame)
+
+
+@pytest.mark.parametrize(("pixels", "zoom", "width"), [(0, 1, 288), (400, 1, 288), (72, 1, 72), (72, 2, 72)])
+def test_drafts_have_no_more_pixels_than_the_screen_shows(pixels, zoom, width):
+    view = of_parts()
+
+    async def move():
+        view.apply({"temperature": 1.0, "share": 0.0, "zoom": zoom})
+        await until(lambda: at_rest(view))
+        view.picture.shown = (pixels, pixels // 3)
+        view.seed.value = 3
+        assert opened(view.picture.right).shape[1] == width
+        assert view.picture.right_rect[2] == 288 // zoom
+        await until(lambda: at_rest(view))
+        assert opened(view.picture.whole).shape == (80, 288, 3), "at rest nothing is left out"
+
+    asyncio.run(move())

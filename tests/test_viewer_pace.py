@@ -43,6 +43,12 @@ def remark():
     return "but"
 
 
+def test_a_quiet_handler_leaves_what_was_said_unless_it_fails_or_remarks(noted):
+    for action in (fail, succeed, remark):
+        noted.pace.guarded(action, quiet=True)(None)
+    assert [str(error) for error in noted.errors] == ["wrong", "but"]
+
+
 def test_a_handler_shows_what_its_action_raises_or_remarks_and_clears_it_after_the_next(noted):
     for action in (fail, succeed, remark):
         noted.pace.guarded(action)(None)
@@ -155,3 +161,43 @@ def test_actions_of_two_threads_come_one_after_the_other(noted):
     noted.pace.guarded(lambda: order.append("other"))(None)
     thread.join()
     assert order == ["in", "out", "other"]
+
+
+def test_a_study_that_waits_for_another_thread_takes_no_step_once_that_has_cancelled_it(noted):
+    """JupyterLab handles a widget's message in another thread than the study's loop."""
+    begun, cancel = threading.Event(), threading.Event()
+
+    def act():
+        with noted.pace.lock:
+            begun.set()
+            cancel.wait(10)
+            noted.pace.cancel()
+
+    async def run():
+        noted.pace.start(noted.work("study", count=1000, pause=0.0))
+        await until(lambda: len(noted.steps) > 3)
+        thread = threading.Thread(target=act)
+        thread.start()
+        begun.wait(10)
+        threading.Timer(0.1, cancel.set).start()
+        taken = len(noted.steps)
+        await asyncio.sleep(0.05)  # its next step waits for the lock meanwhile
+        thread.join()
+        await asyncio.sleep(0.05)
+        assert len(noted.steps) == taken
+
+    asyncio.run(run())
+    assert noted.running[-1] is False
+
+
+def test_the_end_of_a_study_says_nothing_about_the_one_in_its_place(noted):
+    async def run():
+        noted.pace.start(noted.work("first", count=1, pause=0.02))
+        await until(lambda: noted.steps)
+        noted.pace.start(noted.work("second", count=100))
+        await asyncio.sleep(0.1)
+        assert noted.running[-1], "Progress and Stop stay for the second"
+        assert noted.pace.is_studying
+        noted.pace.cancel()
+
+    asyncio.run(run())

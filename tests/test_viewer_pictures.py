@@ -55,7 +55,7 @@ def test_heat_goes_from_dark_to_bright():
 def test_split_has_a_white_line_between_two_pictures():
     left, right = np.zeros((2, 10, 3), np.uint8), np.full((2, 10, 3), 9, np.uint8)
     frame = pictures.split(left, right, 0.5)
-    assert frame[0, :, 0].tolist() == [0, 0, 0, 0, 255, 255, 9, 9, 9, 9]
+    assert frame[0, :, 0].tolist() == [0, 0, 0, 0, 0, 255, 9, 9, 9, 9]
     assert np.array_equal(pictures.split(left, right, 0.0), right)
     assert np.array_equal(pictures.split(left, right, 1.0), left)
 

@@ -1,6 +1,7 @@
 """What the view shows in motion and at rest, as in a kernel, whose event loop runs."""
 
 import asyncio
+import time
 
 import metrics
 import numpy as np
@@ -239,7 +240,7 @@ def test_old_numbers_are_marked_until_they_are_true(view):
     async def move():
         await until(lambda: at_rest(view))
         assert OLD not in view.metrics._dom_classes
-        for change in ({"temperature": 1.0}, {"seed": 3}, {"left": "z = 0"}, {"image": "coffee"}):
+        for change in ({"temperature": 1.0}, {"seed": 3}, {"image": "coffee"}):
             before = view.metrics.value
             view.apply(change)
             assert OLD in view.metrics._dom_classes
@@ -248,10 +249,75 @@ def test_old_numbers_are_marked_until_they_are_true(view):
             await until(lambda: OLD not in view.metrics._dom_classes)
             assert at_rest(view)
             assert not view.picture.working
-            if "left" not in change:
-                assert view.metrics.value != before
+            assert view.metrics.value != before
 
     asyncio.run(move())
+
+
+def test_numbers_that_are_true_stay_and_are_not_computed_again(view, monkeypatch):
+    """Those of a sample do not depend on where one looks, nor on what it is compared with."""
+    scored, fidelity = [], metrics.fidelity
+
+    def note(picture, *others):
+        scored.append(picture)
+        return fidelity(picture, *others)
+
+    monkeypatch.setattr(metrics, "fidelity", note)
+
+    async def look():
+        view.apply({"temperature": 1.0})
+        await until(lambda: at_rest(view))
+        scored.clear()
+        looks = (
+            lambda: setattr(view.left, "value", "another sample"),
+            lambda: setattr(view.picture, "zoom", 2.0),
+            lambda: setattr(view.left_seed, "value", 3.0),
+        )
+        for act in looks:
+            act()
+            assert OLD not in view.metrics._dom_classes
+            await until(lambda: at_rest(view))
+        assert scored == []
+        assert "PSNR" in view.metrics.value
+        view.seed.value = 4.0
+        await until(lambda: at_rest(view))
+        assert len(scored) == 1
+
+    asyncio.run(look())
+
+
+def test_a_look_leaves_what_was_said(view, tmp_path):
+    """An error, or where a file was saved, can still be read after the picture was moved."""
+    view.path.value = str(tmp_path / "a.png")
+    for act, words in ((view.measure.click, "raise the temperature"), (view.save.click, "saved ")):
+        act()
+        for name, value in (("zoom", 2.0), ("across", 0.1), ("share", 0.9), ("selection", (4, 4, 8, 8)), ("zoom", 1.0)):
+            setattr(view.picture, name, value)
+            assert words in view.error.value
+    view.seed.value = 3
+    assert view.error.value == "", "another sample does not"
+
+
+@pytest.mark.parametrize("button", ["measure", "draw", "record"])
+def test_a_look_does_not_end_the_sign_of_a_study(view, button):
+    async def study():
+        view.apply({"temperature": 1.0, "zoom": 4.0, "across": 0.0})
+        view.count.value, view.length.value = 64, 2
+        await until(lambda: at_rest(view))
+        view.left.value = "another sample"
+        getattr(view, button).click()
+        if button == "draw":  # nine are soon done: let them take their time
+            sample = view.scene.sample
+            view.scene.sample = lambda *given, **named: (time.sleep(0.05), sample(*given, **named))[1]
+        view.picture.zoom = 1.0
+        await until(lambda: not view.pace.is_due)
+        assert view.pace.is_studying
+        assert view.picture.working
+        assert view.picture.exact
+        view.stop.click()
+        assert not view.picture.working
+
+    asyncio.run(study())
 
 
 @pytest.mark.parametrize("button", ["measure", "draw", "record"])

@@ -82,3 +82,33 @@ def test_in_the_view_there_is_room_once_it_rests():
     assert view.error.value == ""
     assert (view.seed.value, view.left_seed.value) == (700.5, 300)
     assert view.seed.min <= 700.5 <= view.seed.max
+
+
+@pytest.mark.parametrize("name", ["seed", "left_seed", "region_seed"])
+def test_every_slider_of_seeds_in_the_view_has_room_once_it_rests(name):
+    view, slider = new_view(), None
+
+    async def slide():
+        nonlocal slider
+        view.apply({"temperature": 1.0, "left": "another sample"})
+        slider = getattr(view, name)
+        slider.value = 10.0
+        assert slider.max == 10
+        await until(lambda: view.picture.exact)
+        assert (slider.value, slider.min, slider.max) == (10, 5, 15), "the scores need not have come"
+
+    asyncio.run(slide())
+
+
+def test_any_seed_can_be_typed():
+    view = new_view()
+    view.apply({"temperature": 1.0})
+    view.number.value = 512.35
+    assert view.seed.value == 512.35
+    assert view.seed.min <= 512.35 <= view.seed.max
+    assert view.picture.right_label.endswith("sample 512.35, T 1")
+    view.seed.value = 7
+    assert view.number.value == 7
+    view.number.value = 5000
+    assert view.seed.value == view.number.value == SEEDS
+    assert view.error.value == ""

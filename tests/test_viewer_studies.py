@@ -13,9 +13,10 @@ from viewer.controls import Controls
 from viewer.pictures import magnify
 from viewer.settings import Latents, Settings
 from viewer.studies import describe_spread, draw_gallery, play, record_film
-from viewer_helpers import new_view, until
+from viewer_helpers import at_rest, new_view, until
 
 REGION = (1, 2, 10, 12)
+OLD = "srvae-stale"
 
 
 class FakeScene:
@@ -237,3 +238,78 @@ def test_the_browser_gets_the_film(view, monkeypatch):
     expected = magnify(expected, 6)  # to 240 pixels: a film of 40 would be seen by nobody
     assert picture.size == expected.shape[1::-1] == (240, 192)
     assert np.abs(np.asarray(picture.convert("RGB")).astype(int) - expected).mean() < 6
+
+
+def test_a_thumbnail_brings_its_sample_and_leaves_the_rest(view):
+    """Where one looks, what one compares with, and above all the best of the nine that was kept."""
+    view.apply({"temperature": 1.0, "seed": 10.0, "direction 2": 1.5})
+    view.draw.click()
+    view.picks[4].click()
+    view.keep.click()
+    best = view.best
+    assert best.seed == 15
+    left = {"left": "best", "left_seed": 8.0, "share": 0.3, "zoom": 2.0, "across": 0.9, "down": 0.1}
+    view.apply(left | {"temperature": 0.3, "direction 2": 0.0})
+    view.picks[6].click()
+    assert view.error.value == ""
+    assert view.best == best
+    assert {name: view.settings[name] for name in left} == left
+    assert (view.seed.value, view.temperature.value, view.amounts[1].value) == (17, 1.0, 1.5)
+
+
+def test_a_map_belongs_to_where_it_was_measured_although_one_looks_elsewhere_meanwhile(view):
+    async def measure():
+        view.apply({"temperature": 1.0, "share": 0.0})
+        await until(lambda: at_rest(view))
+        view.count.value = 6
+        view.measure.click()
+        await until(lambda: view.progress.value >= 3)
+        view.picture.zoom = 4.0
+        await until(lambda: not view.pace.is_studying)
+        await until(lambda: at_rest(view))
+        assert view.progress.value == 6
+        assert view.picture.overlay_rect == (0, 0, 80, 64)
+        assert view.deviation.shape == (64, 80)
+        assert np.array_equal(view.frame, view.answer), "of this region alone nothing was measured"
+        view.picture.zoom = 1.0
+        assert not np.array_equal(view.frame, view.answer)
+
+    asyncio.run(measure())
+    assert view.error.value == ""
+
+
+def test_a_film_is_what_was_asked_for_when_it_began(view, monkeypatch):
+    sent = []
+    monkeypatch.setattr(view.picture, "download", lambda *file: sent.append(file))
+
+    async def record():
+        view.apply({"temperature": 1.0})
+        view.length.value = 1
+        view.record.click()
+        await until(lambda: view.progress.value > 2)
+        view.form.value = "gif"
+        await until(lambda: not view.pace.is_studying)
+
+    asyncio.run(record())
+    ((name, content, form),) = sent
+    assert (name, form) == ("samples-0-to-1.webp", "image/webp")
+    assert PIL.Image.open(io.BytesIO(content)).format == "WEBP"
+
+
+def test_a_spread_of_other_settings_is_marked_and_of_another_image_goes(view):
+    view.apply({"temperature": 1.0})
+    view.count.value = 2
+    for _ in range(2):
+        view.measure.click()
+        view.draw.click()
+        assert view.spread.value.startswith("2 samples")
+        assert OLD not in view.spread._dom_classes
+        view.temperature.value -= 0.2
+        assert view.spread.value.startswith("2 samples")
+        assert OLD in view.spread._dom_classes
+    view.image.value = "coffee"
+    assert view.spread.value == ""
+    assert not any(thumbnail.value for thumbnail in view.thumbnails)
+    assert all(pick.disabled for pick in view.picks)
+    view.measure.click()
+    assert OLD not in view.spread._dom_classes

@@ -8,7 +8,7 @@ import pytest
 import viewer
 from viewer import files, pictures
 from viewer.settings import Latents, Region
-from viewer_helpers import at_rest, cat, changed, coffee, drop, from_page, lowres, new_view, shown, state, until, upload
+from viewer_helpers import at_rest, cat, changed, coffee, drop, lowres, new_view, shown, state, until, upload
 
 import srvae_core as sr
 
@@ -408,19 +408,6 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(view, tmp_path, monkey
     view.save.click()
     assert "folder.png cannot be written" in view.error.value
     assert not list(tmp_path.glob("*.part"))
-
-
-def test_a_part_of_an_image_that_cannot_be_read_any_more_is_not_taken_into_work(view, folder):
-    sr.write_image(folder / "later.png", coffee())
-    view.folder.value = ""
-    view.folder.value = str(folder)
-    view.image.value = f"{folder.name}/later.png"
-    assert view.error.value == ""
-    (folder / "later.png").unlink()
-    before = Before(view)
-    from_page(view, {"kind": "work", "x": 0.1, "y": 0.9})
-    assert "later.png" in view.error.value
-    before.is_still()
 
 
 def test_what_fails_while_something_goes_on_leaves_that_going(view):

@@ -153,8 +153,8 @@ class Recorder:
 
 
 # What an action that fails may leave behind: its error, how long work took, how often layers came and the last piece of
-# them (`shown` says whether it lies over the others), and what is no state.
-PASSING = {"error", "milliseconds", "pace", "places", "_chosen", "_gallery", "widget", "pages"}
+# them (`shown` says whether it lies over the others), which slider was moved, and what is no state.
+PASSING = {"error", "milliseconds", "pace", "places", "_chosen", "_moving", "_gallery", "widget", "pages"}
 COUNTERS = {"laid", "_view_count", "patch", "patch_rect"}
 WINDOW = {"min", "max"}  # of a seed's slider: which ten seeds it shows beside its own
 

@@ -84,7 +84,10 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--samples", type=_count, default=1, metavar="N", help="answers a file, with seeds that count up"
     )
     parser.add_argument(
-        "--precision", choices=sr.PRECISIONS, default="auto", help="float32: the same on every machine (default: auto)"
+        "--precision",
+        choices=sr.PRECISIONS,
+        default="auto",
+        help="float32: the same everywhere, to a level (default: auto)",
     )
     parser.add_argument("--format", choices=sorted(ENDINGS), help="of the answers; default: that of each file")
     parser.add_argument("--overwrite", action="store_true", help="make again what is there, whatever made it")

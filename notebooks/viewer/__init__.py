@@ -16,7 +16,9 @@ The modules, each of which uses those below it only:
     view       View: what every control does
     filing     images that come in, pictures that leave
     regional   noise of its own for one rectangle
-    stage      the image on show; whatever changes it or its settings does so whole or not at all
+    stage      the images to choose from, and the one on show
+    actions    whatever a control does, it does whole or not at all
+    subject    what the view is of, made ready: an image and the part of it in work, under a model
     studies    what takes many samples: their spread, nine to choose from, films, playing
     screen     a draft in motion, the exact picture at rest, then its scores; undo
     layers     what the page is sent, and what it has already
@@ -24,7 +26,8 @@ The modules, each of which uses those below it only:
     pace       one thing at a time, the longer ones in steps; errors shown
     controls   the widgets and how they lie beside the picture
     pages      the widgets of the five pages
-    picture    the picture that is touched: picture.js draws it, hands.js takes mouse, fingers and keys
+    picture    the picture that is touched: picture.js draws it, hands.js takes mouse,
+               fingers and keys, labels.js names things for screen readers
     effects    what a direction changes, in words and small pictures
     snapshot   values to come back to when something fails
     files      photographs, folders, uploads, PNGs with settings
@@ -39,10 +42,11 @@ The modules, each of which uses those below it only:
 from .pages import PAGES
 from .pictures import captioned, contact_sheet, cut_to_middle, fingerprint, heat, still
 from .scene import Scene, load_model
-from .settings import Settings
+from .settings import OPENINGS, Settings
 from .view import View
 
 __all__ = [
+    "OPENINGS",
     "PAGES",
     "Scene",
     "Settings",

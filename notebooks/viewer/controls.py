@@ -11,32 +11,8 @@ from ipywidgets import Layout
 from .pages import PAGES, Pages, button, row, show_if
 from .picture import Picture
 from .settings import DIRECTIONS, LOOK, SETTINGS, SIDES, Latents, Region
-from .sliders import LOOK as DESCRIBED
-from .sliders import SeedSlider
+from .sliders import STYLE, SeedSlider
 from .snapshot import Place
-
-# ipywidgets gives the handles of its sliders and its images no name that a screen reader could say. And Notebook 7
-# takes the arrow keys for itself unless the very element that has the focus says that it has keys of its own.
-LABELS = """
-if (!window.srvaeLabels) {
-  const set = (element, name, value) => {
-    if (element && element.getAttribute(name) !== value) element.setAttribute(name, value);
-  };
-  const label = () => {
-    for (const slider of document.querySelectorAll('.srvae-view .widget-slider')) {
-      const { title, textContent } = slider.querySelector('.widget-label');
-      const handle = slider.querySelector('[role=slider]');
-      set(handle, 'aria-label', textContent || title);
-      set(handle, 'data-lm-suppress-shortcuts', 'true');
-    }
-    for (const image of document.querySelectorAll('.srvae-view img')) // what they show, the controls beside them name
-      set(image, 'alt', '');
-  };
-  window.srvaeLabels = new MutationObserver(label);
-  window.srvaeLabels.observe(document.body, { childList: true, subtree: true });
-  label();
-}
-"""
 
 
 def as_html(text: str) -> str:
@@ -44,7 +20,7 @@ def as_html(text: str) -> str:
     return html.escape(text.encode(errors="replace").decode())
 
 
-class Whole(widgets.Box):
+class ViewBox(widgets.Box):
     """The view's outermost widget. Where there is no kernel, its words stand in its place."""
 
     def __repr__(self) -> str:
@@ -89,7 +65,7 @@ class Controls(Pages):
         self.pages = widgets.Tab([widgets.VBox(pages[name]) for name in PAGES], titles=[p.title() for p in PAGES])
         self.pages.selected_index = 0  # ipywidgets opens none by itself
         self.metrics, self.error = widgets.HTML(), widgets.HTML()
-        self.progress = widgets.IntProgress(0, min=0, max=1, description="Progress", **DESCRIBED)
+        self.progress = widgets.IntProgress(0, min=0, max=1, description="Progress", **STYLE)
         self.stop = button("Stop", "Stop what goes on", "stop")
         study = row(self.progress, self.stop)
         show_if(False, self.progress, self.stop)
@@ -107,8 +83,8 @@ class Controls(Pages):
     # Each of these makes some widgets and gives them from top to bottom.
 
     def _make_choice(self, images: list[str], models: list[str]) -> list[widgets.Widget]:
-        self.image = widgets.Dropdown(options=images, description="Image", **DESCRIBED)
-        self.model = widgets.Dropdown(options=models, description="Model", **DESCRIBED)
+        self.image = widgets.Dropdown(options=images, description="Image", **STYLE)
+        self.model = widgets.Dropdown(options=models, description="Model", **STYLE)
         self.upload = widgets.FileUpload(
             accept="image/*", multiple=True, description="Upload images", layout={"width": "auto"}
         )
@@ -118,12 +94,12 @@ class Controls(Pages):
         return [self.image, self.model, row(self.upload, self.reduce)]
 
     def _make_comparison(self) -> list[widgets.Widget]:
-        self.left = widgets.Dropdown(options=SIDES, description="Compare with", **DESCRIBED)
+        self.left = widgets.Dropdown(options=SIDES, description="Compare with", **STYLE)
         self.left_seed = SeedSlider("its sample", 1.0)
         self.undo = button("Undo", "One step back", "undo", disabled=True)
         self.redo = button("Redo", "One step forward again", "repeat", disabled=True)
         self.keep = button("Keep as best", "Keep this sample, to compare others with it", "star")
-        self.reset = button("Reset", "Everything but the image and the model as it was at first", "refresh")
+        self.reset = button("Reset", "All settings but the image and the model to what they are by default", "refresh")
         show_if(False, self.left_seed)
         return [self.left, self.left_seed, row(self.undo, self.redo, self.keep, self.reset)]
 
@@ -133,7 +109,7 @@ class Controls(Pages):
         frame = widgets.Box([self.picture], layout=Layout(flex="2 1 24em", min_width="0", max_width="52em"))
         controls = widgets.VBox(column)
         controls.layout = Layout(flex="1 1 22em", min_width="0", max_width="34em", margin="0 0 0 8px")
-        self.widget = Whole([frame, controls], layout=Layout(flex_flow="row wrap", align_items="flex-start"))
+        self.widget = ViewBox([frame, controls], layout=Layout(flex_flow="row wrap", align_items="flex-start"))
         self.widget.add_class("srvae-view")
 
     @property

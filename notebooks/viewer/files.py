@@ -74,6 +74,14 @@ class Source:
     is_original: bool
     given: bool = False
 
+    def is_same(self, other: Source) -> bool:
+        """Whether another one is of the same image, used in the same way."""
+        if self.is_original != other.is_original:
+            return False
+        if isinstance(self.image, Path) or isinstance(other.image, Path):
+            return isinstance(self.image, Path) and isinstance(other.image, Path) and self.image == other.image
+        return np.array_equal(self.image.image, other.image.image)
+
     def read(self) -> Reading:
         """The image.
 
@@ -187,6 +195,7 @@ class Saved:
         weights: from :func:`srvae_core.weights_version`.
         lr: the LR image itself, (h, w, 3) uint8, unless it came with the notebook.
         directions: :data:`directions.REVISION` of then; 1 is that of files which do not say.
+        precision: in which it was convolved; earlier files are of float32.
     """
 
     name: str
@@ -195,8 +204,9 @@ class Saved:
     weights: str
     lr: np.ndarray | None
     directions: int = directions.REVISION
+    precision: str = "float32"
 
-    def difference(self, lr: np.ndarray, weights: str) -> str:
+    def difference(self, lr: np.ndarray, weights: str, precision: str = "float32") -> str:
         """Why the same settings make another picture of this image with these weights; "" where they make the same."""
         if digest(lr) != self.lr_digest:
             return f"{self.name} was made from another image of this name: its picture will differ"
@@ -204,6 +214,8 @@ class Saved:
             return f"{self.name} was made with other weights: its picture will differ"
         if self.directions != directions.REVISION and self._is_steered:
             return f"{self.name} was made with directions that were found in another way: its picture will differ"
+        if self.precision != precision:
+            return f"{self.name} was made in {self.precision} and not in {precision}: its picture may differ by a level"
         return ""
 
     @property
@@ -232,7 +244,13 @@ def png_path(text: str) -> Path:
 
 
 def png_bytes(
-    picture: np.ndarray, settings: Mapping[str, Value], weights: str, lr: np.ndarray, *, keep_lr: bool
+    picture: np.ndarray,
+    settings: Mapping[str, Value],
+    weights: str,
+    lr: np.ndarray,
+    *,
+    keep_lr: bool,
+    precision: str = "float32",
 ) -> bytes:
     """A picture with what made it, as a PNG file.
 
@@ -242,11 +260,13 @@ def png_bytes(
         weights: from :func:`srvae_core.weights_version`.
         lr: (h, w, 3) uint8, what is in work.
         keep_lr: put the LR image itself into the file, for a view that does not have it.
+        precision: in which it was convolved, "float32" or "bfloat16".
     """
     values = dict(settings)
     if keep_lr:  # what is in work goes along alone, and the window in it is the whole
         values |= {"work_across": 0.5, "work_down": 0.5}
     about = {"settings": plain(values), "lr": digest(lr), "weights": weights, "directions": directions.REVISION}
+    about["precision"] = precision
     if keep_lr:  # as PNG in base64, since the chunk holds text
         about["image"] = base64.b64encode(encode(lr, "png")).decode()
     return png_with_text(picture, json.dumps(about))
@@ -340,5 +360,6 @@ def _saved(name: str, about: object) -> Saved:
     if "image" in about:
         picture = base64.b64decode(about["image"], validate=True)
         lr = read_rgb8(picture, pixel_limit=LR_EDGE**2).image
-    revision = about.get("directions", 1)
-    return Saved(name, settings, about["lr"], about["weights"], lr, revision if isinstance(revision, int) else 1)
+    revision, precision = about.get("directions", 1), about.get("precision", "float32")
+    revision = revision if isinstance(revision, int) else 1
+    return Saved(name, settings, about["lr"], about["weights"], lr, revision, str(precision)[:20])

@@ -33,21 +33,26 @@ class Filing(Regional):
 
         def take() -> str | None:
             if content["kind"] == "drop":
-                return self._take_drop([(n, bytes(b)) for n, b in zip(content["names"], buffers, strict=True)])
+                return self._take_files(list(zip(content["names"], buffers, strict=True)))
             if content["kind"] == "work":
-                self.work_at(content["x"], content["y"])
+                return self._work_at(content["x"], content["y"])
             return None
 
         self.pace.guarded(partial(self.whole, take))(None)
 
-    def _take_drop(self, dropped: Sequence[tuple[str, bytes]]) -> str:
-        """A PNG that the view saved brings its settings back; all else are images."""
-        if len(dropped) == 1 and files.holds_settings(dropped[0][1]):
-            return self._bring_back(files.saved_in(*dropped[0]))
-        return self._take_files(dropped)
+    def _work_at(self, x: float, y: float) -> str:
+        try:
+            return self.work_at(x, y)
+        finally:  # after an error, too, the page's frame goes where the part in work is
+            self.picture.overview_rect = self.picture.overview_rect
 
     def _take_files(self, given: Sequence[tuple[str, bytes | memoryview]]) -> str:
-        """Of several files those that can be read are taken, and the others named."""
+        """Of several files those that can be read are taken, and the others named.
+
+        A single PNG that the view saved brings its settings back.
+        """
+        if len(given) == 1 and files.holds_settings(bytes(given[0][1])):
+            return self._bring_back(files.saved_in(given[0][0], bytes(given[0][1])))
         sources, refused = {}, []
         for name, content in given:
             try:
@@ -63,7 +68,9 @@ class Filing(Regional):
         weights = sr.weights_version(self.model.value)
         keep_lr = not self.sources[self.image.value].given
         picture = self.scene.answer(self.present, self.scene.whole)
-        return files.png_bytes(picture, self.settings, weights, self.lr, keep_lr=keep_lr)
+        return files.png_bytes(
+            picture, self.settings, weights, self.lr, keep_lr=keep_lr, precision=self.scene.precision
+        )
 
     def save_png(self) -> str:
         path = files.png_path(self.path.value)
@@ -80,10 +87,10 @@ class Filing(Regional):
         """Show what a saved PNG shows; returns why it will differ, or ""."""
         settings = dict(saved.settings)
         if saved.lr is not None:
-            self.offer({saved.name: Source(Reading(saved.lr), is_original=False)})
+            name = self.offer({saved.name: Source(Reading(saved.lr), is_original=False)})[saved.name]
             left = SIDES[0] if settings["left"] == "original" else settings["left"]  # there is none any more
-            settings |= {"image": saved.name, "left": left}
+            settings |= {"image": name, "left": left}
         if settings["image"] not in self.sources:
             raise ValueError(f"{saved.name} is of {settings['image']!r}, which is not among the images here")
         self.apply(settings, anew=True)  # anew: an image of this name may have been on show
-        return saved.difference(self.lr, sr.weights_version(self.model.value))
+        return saved.difference(self.lr, sr.weights_version(self.model.value), self.scene.precision)

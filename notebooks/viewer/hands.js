@@ -4,6 +4,7 @@ const SMALLEST_SELECTION = 8; // answer pixels a side
 const LARGEST_DROP = 64 * 2 ** 20; // bytes of all files together
 const PIECE = 4 * 2 ** 20; // bytes in one message: a Jupyter server closes the line at 10 MiB
 const WHEEL_REST = 250; // milliseconds after a zoom in which the wheel does not scroll the page
+const STEPS = 20; // of a selection by keys over the visible part
 const DOUBLE_TAP = 300; // milliseconds between two taps of a finger
 const KEYS_REST = 300; // milliseconds after the last key until the part in work is moved: several keys are one move
 
@@ -26,7 +27,7 @@ function attachPointers(display, overview, on) {
   const fingers = new Map(); // what is pressed down, and where it was last
   let gesture, start, offset, lastTap, lastZoom = -Infinity;
 
-  function begin(event, at) {
+  function begin(event) {
     if (fingers.size > 1) return "pinch";
     if (display.overview.contains(event.target)) return "overview";
     if (event.target === border && !event.shiftKey) return "border";
@@ -39,9 +40,10 @@ function attachPointers(display, overview, on) {
     const at = placeOn(picture, event);
     fingers.set(event.pointerId, at);
     stage.setPointerCapture(event.pointerId);
-    gesture = begin(event, at);
+    overview.letGo(); // a second finger ends its move, too
+    gesture = begin(event);
     [start, offset, display.selected] = [{ at, time: event.timeStamp }, at[0] - display.get("share"), undefined];
-    if (gesture === "overview") overview.place(placeOn(display.overview, event));
+    if (gesture === "overview") overview.hold(placeOn(display.overview, event));
     ({ border, overview: display.overview }[gesture] ?? picture).focus({ preventScroll: true });
     stage.dataset.gesture = gesture;
   }
@@ -53,7 +55,7 @@ function attachPointers(display, overview, on) {
     if (gesture === "pinch") pinch(event.pointerId, at);
     if (gesture === "border") display.setBorder(at[0] - offset);
     if (gesture === "pan") display.pan(last[0] - at[0], last[1] - at[1]);
-    if (gesture === "overview") overview.place(placeOn(display.overview, event));
+    if (gesture === "overview") overview.drag(placeOn(display.overview, event));
     if (gesture === "select") display.selected = rectangle(start.at, at);
     if (gesture === "select") display.redraw();
     fingers.set(event.pointerId, at);
@@ -89,10 +91,10 @@ function attachPointers(display, overview, on) {
     stage.dataset.gesture = gesture ?? "";
     display.selected = undefined;
     display.redraw();
-    if (event.type === "pointercancel") return;
+    if (event.type === "pointercancel") return overview.letGo();
     const enough = Math.min(rect[2], rect[3]) >= SMALLEST_SELECTION;
     if (ended === "select") display.set({ selection: enough ? rect : [] });
-    if (ended === "overview") overview.send();
+    if (ended === "overview") overview.release(placeOn(display.overview, event));
     if (ended === "pan" && event.pointerType === "touch") tap(event);
   }
 
@@ -129,21 +131,56 @@ function attachPointers(display, overview, on) {
   on(stage, "dblclick", (event) => event.target.closest("button, [role=slider]") || display.fitAll());
 }
 
-/** Do what a table says for a key; the others go on to JupyterLab. */
-const keys = (actions) => (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || !Object.hasOwn(actions, event.key)) return;
+/** Do what a table says for a key, and another one for a key with Shift; the others go on to JupyterLab. */
+const keys = (actions, shifted = {}) => (event) => {
+  const all = event.shiftKey ? { ...actions, ...shifted } : actions;
+  if (event.ctrlKey || event.metaKey || event.altKey || !Object.hasOwn(all, event.key)) return;
   event.preventDefault();
   event.stopPropagation();
-  actions[event.key]();
+  all[event.key]();
 };
+
+/**
+ * The selection after a key, kept inside the visible part: moved by x and y steps and made larger by as many at every
+ * edge. A step is a twentieth of the visible part. Without a selection it is the middle half of that part.
+ */
+function changedSelection(display, x, y, larger) {
+  const part = display.visible();
+  const selection = display.get("selection");
+  const sides = [x, y].map((steps, axis) => {
+    const length = part[axis + 2];
+    const whole = display.store.state.size[axis];
+    // where the visible part is too small to select in, the whole picture is the limit
+    const limits = length < SMALLEST_SELECTION ? [0, whole] : [part[axis], part[axis] + length].map(Math.round);
+    if (!selection.length) return fitted(part[axis] + length / 2, Math.round(length / 2), limits);
+    const step = Math.max(Math.round(length / STEPS), 1);
+    const middle = selection[axis] + selection[axis + 2] / 2 + steps * step;
+    return fitted(middle, selection[axis + 2] + 2 * larger * step, limits);
+  });
+  return [sides[0][0], sides[1][0], sides[0][1], sides[1][1]];
+}
+
+/** One side of a selection about its middle, as start and length: large enough, and inside the limits. */
+function fitted(middle, length, [low, high]) {
+  const fits = Math.min(Math.max(length, SMALLEST_SELECTION), high - low);
+  return [clamp(Math.round(middle - fits / 2), low, high - fits), fits];
+}
 
 function attachKeys(display, overview, on) {
   const pan = (x, y) => () => display.pan(x, y);
   const zoom = (factor) => () => display.zoomAbout([0.5, 0.5], factor);
+  const select = (x, y, larger = 0) => () => display.set({ selection: changedSelection(display, x, y, larger) });
+  // many keyboards need Shift for a plus: without a selection it zooms as ever
+  const size = (larger, otherwise = () => {}) => () =>
+    (display.get("selection").length ? select(0, 0, larger) : otherwise)();
+  const [larger, smaller] = [size(1, zoom(1.25)), size(-1, zoom(0.8))];
   on(display.picture, "keydown", keys({
     ArrowLeft: pan(-0.1, 0), ArrowRight: pan(0.1, 0), ArrowUp: pan(0, -0.1), ArrowDown: pan(0, 0.1),
     "+": zoom(1.25), "=": zoom(1.25), "-": zoom(0.8), 0: () => display.fitAll(),
     Escape: () => display.set({ selection: [] }),
+  }, {
+    ArrowLeft: select(-1, 0), ArrowRight: select(1, 0), ArrowUp: select(0, -1), ArrowDown: select(0, 1),
+    "+": larger, "=": larger, "*": size(1), "-": smaller, _: size(-1), // what the keys of + and - are with Shift
   }));
   const border = (step) => () => display.setBorder(Math.round(100 * display.get("share") + step) / 100);
   on(display.border, "keydown", keys({
@@ -158,21 +195,41 @@ function attachKeys(display, overview, on) {
   on(display.full, "click", () => display.toggleFull());
 }
 
-/** The whole image, small, with the part in work, which can be moved. */
+/**
+ * The whole image, small, with the part in work, which can be moved. While a hand holds it, or keys have moved it and
+ * are not sent yet, what the kernel says of it has to wait: it may be the answer to an earlier move.
+ */
 function attachOverview({ model, overview, part }, signal) {
   const image = overview.querySelector("img");
-  let [bytes, size, middle, later] = [undefined, [1, 1], [0.5, 0.5], 0];
+  let [bytes, size, middle] = [undefined, [1, 1], [0.5, 0.5]];
+  let { overview: turn } = model.get("laid");
+  let [held, later] = [false, 0];
+
+  /** Let hand and keys go. */
+  function free() {
+    clearTimeout(later);
+    [held, later] = [false, 0];
+  }
 
   function show() {
-    const [left, top, width, height] = model.get("overview_rect");
     if (bytes !== model.get("overview")) {
+      free(); // what they moved was another image's
       bytes = model.get("overview");
       URL.revokeObjectURL(image.src);
       image.src = bytes.byteLength ? URL.createObjectURL(new Blob([bytes])) : "";
       overview.hidden = !bytes.byteLength;
     }
+    if (held || later) return;
+    const [left, top, width, height] = model.get("overview_rect");
     size = [width, height];
     place([left + width / 2, top + height / 2]);
+  }
+
+  /** Show what the kernel has set anew, even to what it was: after an error the part in work stays where it is. */
+  function take() {
+    const last = turn;
+    turn = model.get("laid").overview;
+    if (turn !== last) show();
   }
 
   function place(at) {
@@ -184,21 +241,44 @@ function attachOverview({ model, overview, part }, signal) {
     overview.setAttribute("aria-valuetext", `${across} % across, ${down} % down`);
   }
 
-  const send = () => model.send({ kind: "work", x: middle[0], y: middle[1] });
+  function send() {
+    free();
+    model.send({ kind: "work", x: middle[0], y: middle[1] });
+  }
+
   function step(x, y) {
     place([middle[0] + x * size[0], middle[1] + y * size[1]]);
     clearTimeout(later);
     later = setTimeout(send, KEYS_REST);
   }
 
+  function hold(at) {
+    if (later) send(); // a drag that breaks off takes no key with it
+    held = true;
+    place(at);
+  }
+
+  const drag = (at) => held && place(at);
+  function release(at) {
+    drag(at);
+    if (held) send();
+  }
+
+  /** A drag has broken off: the part in work is where the kernel says. */
+  function letGo() {
+    if (!held) return;
+    held = false;
+    show();
+  }
+
   model.on("change:overview", show);
-  model.on("change:overview_rect", show);
+  model.on("change:laid", take);
   signal.addEventListener("abort", () => {
-    clearTimeout(later);
+    free();
     URL.revokeObjectURL(image.src);
   });
   show();
-  return { place, send, step };
+  return { hold, drag, release, letGo, step };
 }
 
 function attachDrop(display, on) {
@@ -221,20 +301,27 @@ function attachDrop(display, on) {
     const images = files.filter(({ name, type }) => type.startsWith("image/") || /\.tiff?$/i.test(name));
     const bytes = images.reduce((sum, { size }) => sum + size, 0);
     if (bytes > LARGEST_DROP) return display.say("More than 64 MB cannot be dropped: open the image from its folder.");
-    if (images.length < files.length) display.say("Only image files can be dropped here.");
-    const contents = await Promise.all(images.map((file) => file.arrayBuffer()));
-    if (images.length) sendFiles(display.model, images.map(({ name }) => name), contents, bytes);
+    const contents = await Promise.all(images.map((file) => file.arrayBuffer().catch(() => undefined)));
+    const read = images.map(({ name }, i) => ({ name, content: contents[i] }));
+    const texts = images.length < files.length ? ["Only image files can be dropped here."] : [];
+    const lost = read.filter(({ content }) => !content).map(({ name }) => name).join(", ");
+    if (lost) texts.push(`Cannot be read: ${lost}. Drop image files that are still there, not folders.`);
+    if (texts.length) display.say(texts.join(" "));
+    sendFiles(display.model, read.filter(({ content }) => content));
   }));
 }
 
 /** Send files whole or, where they are large, in pieces that the kernel puts together again. */
-function sendFiles(model, names, contents, bytes) {
+function sendFiles(model, files) {
+  const [names, contents] = [files.map(({ name }) => name), files.map(({ content }) => content)];
+  const bytes = contents.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  if (!files.length) return;
   if (bytes <= PIECE) return model.send({ kind: "drop", names }, undefined, contents);
   const drop = crypto.getRandomValues(new Uint32Array(1))[0]; // tells it from another display's
   contents.forEach((content, file) => {
     for (let from = 0; from === 0 || from < content.byteLength; from += PIECE) {
       const last = file === names.length - 1 && from + PIECE >= content.byteLength;
-      model.send({ kind: "piece", drop, names, file, last }, undefined, [content.slice(from, from + PIECE)]);
+      model.send({ kind: "piece", drop, names, file, from, last }, undefined, [content.slice(from, from + PIECE)]);
     }
   });
 }

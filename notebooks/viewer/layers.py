@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
+from regions import common
 
 import srvae_core as sr
 
 from .controls import Controls
-from .pictures import encode, heat
+from .pictures import encode, heat, reduced
 from .scene import Scene
-from .settings import Settings
+from .settings import Latents, Settings
 
 OLD = "srvae-stale"  # the class of what is no longer true of the picture on show
 
@@ -38,6 +40,8 @@ class Layers(Controls):
         self._measured: sr.Rect | None = None  # where the deviation is of
         # What the page has: of which latents, or of which left side; where; whether exactly.
         self._right: tuple[object, sr.Rect, bool] | None = None
+        self._scores: tuple[Latents, list[str]] | None = None  # of the answer last described
+        self._whole: object = None  # which latents the layer "whole" is of
         self._left: tuple[object, sr.Rect, bool] | None = None
 
     @property
@@ -55,10 +59,9 @@ class Layers(Controls):
         """The present model's factor s, 4 or 8."""
         return self.scene.scale
 
-    def show_deviation(self, deviation: np.ndarray | None) -> None:
-        """Lay a standard deviation over samples, (H, W), over the visible part of the picture; None takes it away."""
-        self.deviation = deviation
-        self._measured = None if deviation is None else self.region
+    def show_deviation(self, deviation: np.ndarray | None, region: sr.Rect | None = None) -> None:
+        """Lay a standard deviation over samples, (H, W), over the region that it is of; None takes it away."""
+        self.deviation, self._measured = deviation, region
         self.show_overlay()
 
     def show_overlay(self) -> None:
@@ -101,6 +104,7 @@ class Layers(Controls):
         if piece is None:
             return True  # all that changed is hidden
         if not self.sampler.is_encoded(piece):
+            self._clear_answer(present)
             return False
         picture = self.scene.sample(present, piece, draft=True)
         if changed is None or self._right is None:
@@ -117,19 +121,39 @@ class Layers(Controls):
         with self.picture.hold_sync():  # in one message: no picture at the wrong place
             if exact and whole:
                 self.picture.whole, self.picture.right = encode(picture, form), b""
+                self._whole = present.latents
             else:
-                self.picture.right_rect, self.picture.right = self._pixels(region), encode(picture, form)
-                if self.picture.whole and not (self._right and self._right[0] == present.latents):
-                    self.picture.whole = b""  # of another sample
+                self.picture.right_rect = self._pixels(region)
+                self.picture.right = encode(picture if exact else self._as_seen(picture), form)
+                self._drop_whole(present)
             self.picture.exact = exact
         self._right = present.latents, region, exact
 
+    def _as_seen(self, picture: np.ndarray) -> np.ndarray:
+        """A draft at no more pixels than the screen shows of it: fewer bytes are under way."""
+        answer, screen = self.picture.size[0], self.picture.shown[0] * self.picture.zoom
+        if not 0 < screen < answer:  # 0 before a page has said
+            return picture
+        return reduced(picture, math.ceil(max(picture.shape[:2]) * screen / answer))
+
+    def _clear_answer(self, present: Settings) -> None:
+        """Let the page show the bicubic picture where it has another sample, until there is something of this one."""
+        if self._right is not None and self._right[0] == present.latents:
+            return
+        with self.picture.hold_sync():
+            self.picture.right, self.picture.exact = b"", False
+            self._drop_whole(present)
+        self._right = None
+
+    def _drop_whole(self, present: Settings) -> None:
+        """Take the whole answer from the page where it is another sample's."""
+        if self.picture.whole and self._whole != present.latents:
+            self.picture.whole = b""
+
     def _send_patch(self, region: sr.Rect, picture: np.ndarray) -> None:
         with self.picture.hold_sync():
-            self.picture.patch_rect, self.picture.patch = self._pixels(region), encode(picture, "jpeg")
-
-    def _show_piece(self, piece: sr.Rect, picture: np.ndarray) -> None:
-        self._send_patch(piece, picture)
+            self.picture.patch_rect = self._pixels(region)
+            self.picture.patch = encode(self._as_seen(picture), "jpeg")
 
     def _left_key(self, present: Settings) -> object:
         """What the left side is of; None where it is bicubic, which the page has below everything."""
@@ -141,10 +165,9 @@ class Layers(Controls):
     def _send_left(self, present: Settings, region: sr.Rect, *, exact: bool) -> None:
         """Send the left side, unless it is there; a sample that is not known only as far as it is seen."""
         key, sample = self._left_key(present), self.scene.left_sample(present)
+        if self._left is not None and self._left[0] != key:  # not even for a moment below the other's name
+            self.picture.left, self._left = b"", None
         if key is None:
-            if self.picture.left:
-                self.picture.left = b""
-            self._left = None
             return
         if sample is None:  # the original
             region = self.scene.whole
@@ -180,7 +203,8 @@ class Layers(Controls):
     def _mark_old(self) -> None:
         """Say that work goes on, and that the numbers are of another picture."""
         self.picture.working = True
-        self.metrics.add_class(OLD)
+        if self._scores is None or self._scores[0] != self.present.latents:
+            self.metrics.add_class(OLD)
 
     def _label(self, present: Settings) -> None:
         sample = self.scene.left_sample(present)
@@ -204,10 +228,3 @@ def described(settings: Settings) -> str:
 def contains(outer: sr.Rect, inner: sr.Rect) -> bool:
     """Whether a rectangle, (top, left, height, width), holds another."""
     return common(outer, inner) == inner
-
-
-def common(a: sr.Rect, b: sr.Rect) -> sr.Rect | None:
-    """What two rectangles, (top, left, height, width), have in common; None where that is nothing."""
-    top, left = max(a[0], b[0]), max(a[1], b[1])
-    height, width = min(a[0] + a[2], b[0] + b[2]) - top, min(a[1] + a[3], b[1] + b[3]) - left
-    return (top, left, height, width) if height > 0 and width > 0 else None

@@ -39,15 +39,20 @@ class Pace:
         self._due: Iterator[float] | None = None
         self._study: asyncio.Task[None] | None = None
 
-    def guarded(self, action: Callable[[], str | None]) -> Callable[[object], None]:
-        """A handler for a widget that shows what the action raises, which JupyterLab would swallow, or remarks."""
+    def guarded(self, action: Callable[[], str | None], *, quiet: bool = False) -> Callable[[object], None]:
+        """A handler for a widget that shows what the action raises, which JupyterLab would swallow, or remarks.
+
+        A quiet one leaves what is said already as it is, unless the action fails.
+        """
 
         def handler(_: object) -> None:
             with self.lock:
                 if self._held:
                     return
                 try:
-                    self._show_error(action())
+                    remark = action()
+                    if remark or not quiet:
+                        self._show_error(remark)
                 except Exception as error:
                     self._show_error(error)
 
@@ -56,11 +61,12 @@ class Pace:
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Change controls without running their handlers."""
-        held, self._held = self._held, True  # an inner hold must not end the outer one
-        try:
-            yield
-        finally:
-            self._held = held
+        with self.lock:
+            held, self._held = self._held, True  # an inner hold must not end the outer one
+            try:
+                yield
+            finally:
+                self._held = held
 
     # What is due.
 
@@ -85,6 +91,10 @@ class Pace:
         self._due = steps
         loop.call_later(delay, self._step, steps)
         return True
+
+    def drop(self) -> None:
+        """Let nothing be due any more."""
+        self._due = None
 
     def _step(self, steps: Iterator[float]) -> None:
         """Take the next step and make the others due."""
@@ -121,19 +131,22 @@ class Pace:
 
     def cancel(self) -> None:
         """Stop the study that goes on, if any."""
-        if self._study is not None:
-            self._study.cancel()
-        self._study = None
+        self._study = None  # its task sees that before its next step
         self._show_running(False)
 
     async def _go_through(self, steps: Iterator[float]) -> None:
-        try:
-            while True:
-                with self.lock:
+        task, pause = asyncio.current_task(), 0.0
+        while pause is not None:
+            with self.lock:
+                if self._study is not task:  # it was cancelled, or another one took its place
+                    return
+                try:
                     pause = next(steps, None)
+                except Exception as error:
+                    self._show_error(error)
+                    pause = None
                 if pause is None:
-                    break
-                await asyncio.sleep(pause)  # without the lock: this is when a move can come
-        except Exception as error:  # a cancelled study ends here without one, and cancel() has said so already
-            self._show_error(error)
-        self._show_running(False)
+                    self._study = None
+                    self._show_running(False)
+                    return
+            await asyncio.sleep(pause)  # without the lock: this is when a move can come

@@ -6,9 +6,8 @@ import ipywidgets as widgets
 from ipywidgets import Layout
 
 from .animation import FORMS
-from .settings import DIRECTIONS, Numbers
-from .sliders import LOOK as DESCRIBED
-from .sliders import SeedSlider, real, whole
+from .settings import DIRECTIONS, SEED, Numbers
+from .sliders import STYLE, SeedSlider, integer, real
 
 PAGES = ("sample", "region", "directions", "many", "file")
 GALLERY = 9  # samples to choose from
@@ -44,7 +43,7 @@ class Pages:
     """The widgets of the pages as attributes. Each method makes those of one page and gives them from top to bottom.
 
     Attributes:
-        temperature, seed, previous, dice, next, play: which sample; all but the first two are buttons.
+        temperature, seed, number, previous, dice, next, play: which sample; the last four are buttons.
         select, reroll, drop: which rectangle has noise of its own; buttons.
         region_temperature, region_seed, region_direction, region_amount: the noise of that rectangle.
         amounts, zeros, reset_directions: steps along the directions, a list of sliders; the others are buttons.
@@ -62,7 +61,9 @@ class Pages:
         self.play = widgets.ToggleButton(
             False, description="Play", tooltip="Walk from sample to sample", icon="play", layout={"width": "auto"}
         )
-        return [self.temperature, self.seed, row(self.previous, self.dice, self.next, self.play)]
+        self.number = widgets.BoundedFloatText(0.0, min=SEED.low, max=SEED.high, step=1.0, description="or its number")
+        self.number.style, self.number.layout = STYLE["style"], {"width": "13em"}
+        return [self.temperature, self.seed, self.number, row(self.previous, self.dice, self.next, self.play)]
 
     def _make_region_page(self) -> list[widgets.Widget]:
         hint = widgets.HTML(
@@ -76,7 +77,7 @@ class Pages:
         self.drop = button("Drop all", "One noise for the whole picture again", "eraser", disabled=True)
         self.region_temperature = real("temperature", 0.0, 0.05, "Its temperature")
         self.region_seed = SeedSlider("Its sample")
-        self.region_direction = widgets.Dropdown(description="Its direction", **DESCRIBED)
+        self.region_direction = widgets.Dropdown(description="Its direction", **STYLE)
         self.region_amount = real(DIRECTIONS[0], 0.0, 0.1, "Steps along it")
         sliders = [self.region_temperature, self.region_seed, self.region_direction, self.region_amount]
         return [hint, row(self.select, self.reroll, self.drop), *sliders]
@@ -96,7 +97,7 @@ class Pages:
         return [*rows, row(self.reset_directions)]
 
     def _make_many_page(self) -> list[widgets.Widget]:
-        self.count = whole(Numbers(2, 64, whole=True), 16, "Samples")
+        self.count = integer(Numbers(2, 64, whole=True), 16, "Samples")
         self.measure = button("Measure", "Standard deviation of the samples, pixel by pixel")
         self.draw = button("Draw nine", "Nine more samples with the settings as they are")
         self.overlay = widgets.Checkbox(True, description="show it over the picture", indent=False)
@@ -119,15 +120,15 @@ class Pages:
         return [self.count, row(self.measure, self.draw, self.overlay), self.spread, gallery]
 
     def _make_file_page(self) -> list[widgets.Widget]:
-        self.path = widgets.Text("sample.png", description="File", **DESCRIBED)
-        self.save = button("Save", "Save the whole answer as PNG beside the notebook, with its settings", "save")
+        self.path = widgets.Text("sample.png", description="File", **STYLE)
+        self.save = button("Save", "Save the answer to what is in work as PNG, with its settings", "save")
         self.download = button("Download", "The same PNG by the browser", "download")
         self.load = button("Load settings", "Bring back what a saved PNG shows", "folder-open")
         self.folder = widgets.Text(
-            description="Folder", placeholder="of images: a path, then Enter", continuous_update=False, **DESCRIBED
+            description="Folder", placeholder="of images: a path, then Enter", continuous_update=False, **STYLE
         )
-        self.length = whole(FILM_SEEDS, 2, "Film: samples")
-        self.form = widgets.Dropdown(options=FORMS, description="Film: format", **DESCRIBED)
+        self.length = integer(FILM_SEEDS, 2, "Film: samples")
+        self.form = widgets.Dropdown(options=FORMS, description="Film: format", **STYLE)
         self.record = button("Record", "A film of a walk along the samples, there and back", "film")
         files = row(self.save, self.download, self.load)
         return [self.path, files, self.folder, self.length, self.form, row(self.record)]

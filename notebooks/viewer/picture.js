@@ -11,9 +11,12 @@ const TEXT_STAYS = 8000; // milliseconds
 
 const KEYS = 'tabindex="0" data-lm-suppress-shortcuts="true"'; // else JupyterLab takes the keys for itself
 const SLIDER = `role="slider" aria-valuemin="0" aria-valuemax="100" ${KEYS}`;
+const HINT =
+  "Arrow keys move what is visible. Plus and minus zoom, 0 shows the whole picture. Shift and an arrow key select a " +
+  "rectangle and move it. Shift and plus or minus make it larger or smaller. Escape drops it.";
 const icon = (path) => `<svg viewBox="0 0 16 16" aria-hidden="true"><path d="${path}"/></svg>`;
 const PARTS = `
-  <canvas class="srvae-picture" role="img" ${KEYS}></canvas>
+  <canvas class="srvae-picture" role="img" aria-description="${HINT}" ${KEYS}></canvas>
   <div class="srvae-border" aria-label="Border" title="Border: drag it, or use the arrow keys" ${SLIDER}></div>
   <div class="srvae-label srvae-label-left"></div>
   <div class="srvae-label srvae-label-right"></div>
@@ -116,6 +119,7 @@ class Display {
     this.picture.srvae = store;
     this.context = this.picture.getContext("2d");
     for (const name of MOVES) model.on(`change:${name}`, () => this.redraw());
+    model.on("change:still", () => this.hideStill());
     const settle = () => this.settle();
     store.watchers.add(settle);
     this.observer = new ResizeObserver(([entry]) => this.resize(entry));
@@ -196,13 +200,18 @@ class Display {
     const width = box?.inlineSize ?? Math.round(entry.contentRect.width * ratio);
     const height = box?.blockSize ?? Math.round(entry.contentRect.height * ratio);
     if (!width || !height) return; // not on the page just now
-    // a still, which those see who have no kernel, stands in the output before: this picture replaces it
-    const before = this.el.closest(".jp-OutputArea-child")?.previousElementSibling;
-    if (before?.querySelector(".jp-RenderedImage")) before.style.display = "none";
+    this.hideStill();
     [this.picture.width, this.picture.height] = [width, height];
     this.set({ shown: [width, height] });
     this.settle();
     this.draw(); // at once: a canvas of a new size is empty
+  }
+
+  /** This picture takes the place of its still in the output before, which those see who have no kernel. */
+  hideStill() {
+    if (!this.get("still")) return;
+    const before = this.el.closest(".jp-OutputArea-child")?.previousElementSibling;
+    if (before?.querySelector(".jp-RenderedImage")) before.style.display = "none";
   }
 
   draw() {

@@ -44,7 +44,7 @@ def split(left: np.ndarray, right: np.ndarray, share: float) -> np.ndarray:
     border = round(share * left.shape[1])
     frame = np.concatenate([left[:, :border], right[:, border:]], 1)
     if 0 < border < left.shape[1]:  # no line where one picture fills the frame
-        frame[:, max(0, border - 1) : border + 1] = 255
+        frame[:, border : border + 1] = 255
     return frame
 
 

@@ -88,6 +88,7 @@ class Scene:
         model: the network.
         is_original: reduce the image first and compare the answers with it; otherwise it is an LR image.
         step_edge: pixels a side of what one step of an exact answer decodes.
+        precision: "auto" or "float32", as in :class:`srvae_core.Sampler`.
 
     Attributes:
         sampler: :class:`srvae_core.Sampler` of the LR image.
@@ -101,16 +102,29 @@ class Scene:
         TypeError, ValueError: the image is none, or too small for the scale.
     """
 
-    def __init__(self, image: np.ndarray, model: sr.SRVAE, *, is_original: bool, step_edge: int = STEP_EDGE) -> None:
+    def __init__(
+        self,
+        image: np.ndarray,
+        model: sr.SRVAE,
+        *,
+        is_original: bool,
+        step_edge: int = STEP_EDGE,
+        precision: str = "auto",
+    ) -> None:
         self.scale = model.scale
         self.original = sr.crop_to_multiple(image, self.scale) if is_original else None
         self.lr = image if self.original is None else sr.downscale(self.original, self.scale)
-        self.sampler = sr.Sampler(model, self.lr)
+        self.sampler = sr.Sampler(model, self.lr, precision=precision)
         self.bicubic = sr.enlarge(self.lr, self.scale)
         self.directions: directions.Directions | None = None
         self._step_edge = max(1, step_edge // self.scale)  # LR samples
         self._kept: OrderedDict[Latents, Exact] = OrderedDict()  # the latest last
         self._bicubic_scores = ""
+
+    @property
+    def precision(self) -> str:
+        """In which exact answers are convolved: "float32" or "bfloat16"."""
+        return "bfloat16" if self.sampler.bfloat16 else "float32"
 
     @property
     def whole(self) -> sr.Rect:

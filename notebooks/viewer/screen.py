@@ -105,6 +105,8 @@ class Screen(Layers):
         """Show another sample; ``changed`` is the only part of it that is another, in LR samples."""
         self.pace.cancel()
         self.show_deviation(None)
+        if self.spread.value:
+            self.spread.add_class(OLD)
         self.compose(changed)
 
     def look(self) -> None:
@@ -117,10 +119,14 @@ class Screen(Layers):
         start = time.perf_counter()
         present = self.present
         self.scene.check(present)
-        self._label(present)
+        if self.play.value:  # which comes to rest at its own end
+            self.show_draft()
+            return
         self._mark_old()
         if self.pace.later(self._rest_delay, self._resting()):
-            seen = self._send_draft(present, changed)
+            with self.picture.hold_sync():  # in one message: no picture below another's name
+                self._label(present)
+                seen = self._send_draft(present, changed)
             self._note_time("jpeg", start)
             # from now: a draft may take longer than that. Where there is none yet, nothing else is to be seen meanwhile
             self.pace.later(self._rest_delay if seen else 0, self._resting())
@@ -129,9 +135,10 @@ class Screen(Layers):
         """Show a draft alone; whoever calls this lets the view come to rest later."""
         start = time.perf_counter()
         present = self.present
-        self._label(present)
         self._mark_old()
-        self._send_draft(present, None)
+        with self.picture.hold_sync():
+            self._label(present)
+            self._send_draft(present, None)
         self._note_time("jpeg", start)
 
     def rest(self, start: float | None = None) -> None:
@@ -143,10 +150,15 @@ class Screen(Layers):
         start = time.perf_counter() if start is None else start
         present = self.present
         region = self.scene.region(present)
-        self._send_left(present, region, exact=True)
-        if not self._has_answer(present, region):
-            self._send_right(present, region, self.scene.answer(present), "png")
+        with self.picture.hold_sync():
+            self._label(present)
+            self._send_left(present, region, exact=True)
+            if not self._has_answer(present, region):
+                self._send_right(present, region, self.scene.answer(present), "png")
         self._note_time("png", start)
+        self.note_state()
+        for slider in (self.seed, self.left_seed, self.region_seed):
+            slider.make_room()
         self.pace.later(SCORES_DELAY, self._describing())
 
     def show_error(self, error: Exception | str | None) -> None:
@@ -156,9 +168,10 @@ class Screen(Layers):
 
     def show_running(self, running: bool) -> None:
         super().show_running(running)
-        if not running:
+        if not running and self.play.value:  # whatever ended it, what is on show is a draft
             with self.pace.hold():
                 self.play.value = False
+            self.pace.later(self._rest_delay, self._resting())
         self.picture.working = running or self.pace.is_due
 
     # The work at rest, in steps: the exact answer of a large image takes longer than a move should have to wait.
@@ -168,7 +181,7 @@ class Screen(Layers):
         present = self.present
         region = self.scene.region(present)
         # where there is no draft of it, the pieces are shown as they come
-        show = None if self._right is not None and self._right[0] == present.latents else self._show_piece
+        show = None if self._right is not None and self._right[0] == present.latents else self._send_patch
         yield from self.scene.answer_in_steps(present, region, show)
         left = self.scene.left_sample(present)
         if left is not None and present.share:
@@ -177,18 +190,19 @@ class Screen(Layers):
 
     def _describing(self) -> Steps:
         present = self.present
-        lines = yield from self.scene.describe(present)
+        if self._scores is None or self._scores[0] != present.latents:
+            lines = yield from self.scene.describe(present)
+            self._scores = present.latents, lines
         whole = self.scene.whole
+        answer = yield from self.scene.answer_in_steps(present, whole)
         if not self._has_answer(present, whole):
-            self._send_right(present, whole, self.scene.answer(present, whole), "png")
+            self._send_right(present, whole, answer, "png")
         names = {"jpeg": "last move", "png": "answer at rest"}
         took = [f"{names[form]} in {self.milliseconds[form]:.0f} ms" for form in names if form in self.milliseconds]
-        lines = [as_html(line) for line in (*lines, ", ".join(took), *self.remarks)]
+        lines = [as_html(line) for line in (*self._scores[1], ", ".join(took), *self.remarks)]
         self.metrics.value = f'<div role="status">{"<br>".join(lines)}</div>'
         self.metrics.remove_class(OLD)
-        self.picture.working = False
-        self.seed.make_room()
-        self.note_state()
+        self.picture.working = self.pace.is_studying
 
     # Undo and redo.
 

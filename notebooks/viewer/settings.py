@@ -15,9 +15,14 @@ DIRECTIONS = tuple(f"{DIRECTION}{i + 1}" for i in range(directions.COUNT))
 SEEDS = 999  # the largest seed that a slider reaches
 SIDES = ("bicubic", "original", "z = 0", "another sample", "best")  # the left one; saved PNGs hold these words
 TEMPERATURE_OF_SAMPLES = 0.4  # at which samples are varied and still free of speckle
+# By scale: what a notebook opens on, since it shows well what the models can do. Chosen by eye.
+OPENINGS = {
+    4: {"image": "motorcycle_left", "model": "4x-D", "temperature": 0.4, "seed": 3.0, "zoom": 2.5},
+    8: {"image": "coffee", "model": "8x-D", "temperature": 0.2, "seed": 3.0, "zoom": 2.5, "across": 0.4},
+}
 REGIONS = 64  # of one picture: a file may name any number of them
 
-NAMED = 5  # of unknown settings, likewise
+NAMED = 5  # of unknown settings: a file may hold any number of these, too
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,7 @@ SETTINGS: dict[str, Numbers | tuple[str, ...] | type | None] = {
 SETTINGS |= dict.fromkeys(DIRECTIONS, AMOUNT)
 SETTINGS |= {"regions": Region, "best": Latents, "work_across": SHARE, "work_down": SHARE}
 LOOK = ("share", "zoom", "across", "down")  # where one looks, and not what there is to see
+COMPARISON = ("left", "left_seed", "best")  # what the sample is compared with
 # What the parts of a region and of the best sample may be.
 PARTS = {"temperature": TEMPERATURE, "seed": SEED, "left": PLACE, "top": PLACE, "width": LENGTH, "height": LENGTH}
 

@@ -9,7 +9,7 @@ from traitlets import Bunch, validate
 
 from .settings import SEED, SETTINGS, Numbers
 
-LOOK = {"style": {"description_width": "7.5em"}, "layout": {"width": "auto"}}  # of all that has a description
+STYLE = {"style": {"description_width": "7.5em"}, "layout": {"width": "auto"}}  # of all that has a description
 WINDOW = 10  # seeds that a slider shows at a time, so that a pixel of the mouse is a small step and no other sample
 SEED_STEP = 0.05
 
@@ -30,7 +30,7 @@ class SeedSlider(widgets.FloatSlider):
             step=SEED_STEP,
             description=description,
             readout_format=".2f",
-            **LOOK,
+            **STYLE,
         )
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -72,9 +72,9 @@ class SeedSlider(widgets.FloatSlider):
 def real(name: str, value: float, step: float, description: str, form: str = ".2f") -> widgets.FloatSlider:
     """The slider of a setting that is a real number; ``form`` is how its value is written."""
     limits = {"min": SETTINGS[name].low, "max": SETTINGS[name].high, "step": step}
-    return widgets.FloatSlider(value, **limits, description=description, readout_format=form, **LOOK)
+    return widgets.FloatSlider(value, **limits, description=description, readout_format=form, **STYLE)
 
 
-def whole(numbers: Numbers, value: int, description: str) -> widgets.IntSlider:
+def integer(numbers: Numbers, value: int, description: str) -> widgets.IntSlider:
     """A slider of whole numbers."""
-    return widgets.IntSlider(value, min=numbers.low, max=numbers.high, description=description, **LOOK)
+    return widgets.IntSlider(value, min=numbers.low, max=numbers.high, description=description, **STYLE)

@@ -12,12 +12,14 @@ from concurrent.futures import ThreadPoolExecutor, wait
 import metrics
 import numpy as np
 
+import srvae_core as sr
+
 from .animation import EDGES, film, there_and_back
 from .controls import Controls
 from .pages import GALLERY
 from .pictures import encode, magnify, reduced
 from .scene import STEP_PAUSE, Scene, Steps
-from .settings import SEED, SEEDS, Settings
+from .settings import COMPARISON, LOOK, SEED, SEEDS, Settings
 from .sliders import SEED_STEP
 
 VISIBLE = 1.0  # grey levels: samples that differ by less on average do not answer to a person's eye
@@ -54,30 +56,32 @@ def describe_spread(
     return text
 
 
-def measure_spread(controls: Controls, scene: Scene, settings: Settings, show: Callable[[np.ndarray], None]) -> Steps:
+def measure_spread(
+    controls: Controls, scene: Scene, settings: Settings, show: Callable[[np.ndarray, sr.Rect], None]
+) -> Steps:
     """The standard deviation over samples.
 
     Args:
         controls: ``count`` says how many samples, ``progress`` and ``spread`` are written to.
         scene: draws the samples.
         settings: the samples' own, but for the seed: they are seeds 0, 1, 2 and so on.
-        show: called with the deviation, (H, W) in grey levels, from the second sample on.
+        show: called with the deviation, (H, W) in grey levels, and where it is of, from the second sample on.
 
     Raises:
         ValueError: at temperature 0, in the first step.
     """
     if not settings.temperature:
         raise ValueError(ONE_ANSWER)
-    spread, samples = metrics.Spread(), []
+    spread, samples, region = metrics.Spread(), [], scene.region(settings)
     controls.progress.value, controls.progress.max = 0, controls.count.value
     for seed in range(controls.count.value):
-        samples.append((yield from scene.sample_in_steps(settings.with_seed(seed), scene.region(settings))))
+        samples.append((yield from scene.sample_in_steps(settings.with_seed(seed), region)))
         spread.add(samples[-1])
         controls.progress.value = spread.count
         if spread.count > 1:
             deviation = spread.deviation
             controls.spread.value = describe_spread(spread.count, deviation)  # no verdict before the end
-            show(deviation)
+            show(deviation, region)
         yield STEP_PAUSE
     whole = scene.original is not None and settings.zoom == 1
     controls.spread.value = describe_spread(
@@ -99,11 +103,13 @@ def draw_gallery(controls: Controls, scene: Scene, settings: Settings, gallery: 
     """
     controls.progress.value, controls.progress.max = 0, GALLERY
     region = scene.region(settings)
+    # what they show: where one looks, and what one compares with, are left alone when one is taken
+    shown = {name: value for name, value in controls.settings.items() if name not in (*LOOK, *COMPARISON)}
     for i, (thumbnail, pick) in enumerate(zip(controls.thumbnails, controls.picks, strict=True)):
         seed = (math.floor(settings.seed) + 1 + i) % (SEEDS + 1)
         picture = scene.sample(settings.with_seed(seed), region, draft=True)
         thumbnail.value = encode(reduced(picture, THUMBNAIL), "jpeg")
-        gallery[i] = controls.settings | {"seed": float(seed)}
+        gallery[i] = shown | {"seed": float(seed)}
         pick.description, pick.tooltip, pick.disabled = f"Sample {seed}", f"Take sample {seed}", False
         controls.progress.value = i + 1
         yield STEP_PAUSE

@@ -10,13 +10,13 @@ from functools import partial
 
 import ipywidgets as widgets
 import numpy as np
-from IPython.display import Javascript, display
+from IPython.display import display
 
 import srvae_core as sr
 
 from . import files, studies
-from .controls import LABELS
 from .filing import Filing
+from .layers import OLD
 from .pages import GALLERY
 from .pictures import captioned
 from .scene import STEP_EDGE, Steps
@@ -41,6 +41,7 @@ class View(Filing):
         models: names for :func:`srvae_core.load_model` in the place of the shipped ones, of any scale.
         rest_delay: seconds without a move after which the exact answer is shown.
         step_edge: pixels a side of what is decoded at once at rest; a move waits for no more than that.
+        precision: "auto" or "float32", as in :class:`srvae_core.Sampler`.
 
     Raises:
         TypeError: photographs or models are of another type; a photograph is no array.
@@ -56,12 +57,13 @@ class View(Filing):
         *,
         rest_delay: float = REST_DELAY,
         step_edge: int = STEP_EDGE,
+        precision: str = "auto",
     ) -> None:
         sources = files.photograph_sources(photographs)
         names = models_for(scale) if models is None else model_names(models)
         if not sources or not names:
             raise ValueError(f"the view needs a photograph and a model of scale {scale}")
-        super().__init__(sources, names, rest_delay, step_edge)
+        super().__init__(sources, names, rest_delay, step_edge=step_edge, precision=precision)
         self._gallery: list[dict[str, object]] = [{}] * GALLERY  # the settings of the thumbnails
         self._connect()
 
@@ -70,8 +72,9 @@ class View(Filing):
 
         A still of it stands before, for who reads the saved notebook without a kernel; the live picture hides it.
         """
+        self.picture.still = True
         display(captioned({f"{self.picture.left_label} | {self.picture.right_label}": self.frame}))
-        display(self.widget, Javascript(LABELS))
+        display(self.widget)
 
     def _connect(self) -> None:
         """Let every control do what it is for."""
@@ -79,14 +82,8 @@ class View(Filing):
         there = (self.region_temperature, self.region_seed, self.region_amount)
         changes: list[tuple[Callable[[], str | None], tuple[widgets.Widget, ...], tuple[str, ...]]] = [
             (self.encode, (self.image, self.model), ("value",)),
-            (self._change_latents, latents, ("value",)),
-            (self._change_seed, (self.seed,), ("value",)),
-            (self._change_left, (self.left, self.left_seed), ("value",)),
+            (self._change_left, (self.left,), ("value",)),
             (self.show_overlay, (self.overlay,), ("value",)),
-            (self.look, (self.picture,), LOOK),
-            (self.show_region, (self.picture,), ("selection",)),
-            (self.show_region, (self.region_direction,), ("value",)),
-            (self.change_region, there, ("value",)),
             (self.take_folder, (self.folder,), ("value",)),
             (self.take_upload, (self.upload,), ("value",)),
             (self._play_or_stop, (self.play,), ("value",)),
@@ -95,7 +92,24 @@ class View(Filing):
         for action, controls, names in changes:
             for control in controls:
                 control.observe(self.pace.guarded(partial(self.whole, action)), names)
+        moves: list[tuple[Callable[[], None], tuple[widgets.Widget, ...]]] = [
+            (self._change_latents, latents),
+            (self._change_seed, (self.seed,)),
+            (self._change_left, (self.left_seed,)),
+            (self.change_region, there),
+        ]
+        for action, sliders in moves:
+            for slider in sliders:
+                slider.observe(self.pace.guarded(partial(self.whole, action, slider)), "value")
+        # where one looks is no news: what was said before stays
+        look = partial(self.whole, self.look, changes=False)
+        show_region = partial(self.whole, self.show_region, changes=False)
+        self.picture.observe(self.pace.guarded(look, quiet=True), LOOK)
+        self.picture.observe(self.pace.guarded(show_region, quiet=True), "selection")
+        self.region_direction.observe(self.pace.guarded(show_region, quiet=True), "value")
         widgets.link((self.select, "value"), (self.picture, "selecting"))
+        self.seed.observe(self._number_follows, "value")
+        self.number.observe(self.pace.guarded(partial(self.whole, self._go_to_number)), "value")
         clicks: list[tuple[widgets.Button, Callable[[], str | None]]] = [
             (self.undo, partial(self._go, -1)),
             (self.redo, partial(self._go, 1)),
@@ -110,7 +124,7 @@ class View(Filing):
             (self.measure, self._start_measuring),
             (self.draw, self._start_drawing),
             (self.record, self._start_recording),
-            (self.stop, self._stop),
+            (self.stop, self.pace.cancel),
             (self.save, self.save_png),
             (self.download, self.download_png),
             (self.load, self.load_png),
@@ -127,6 +141,16 @@ class View(Filing):
         if any(slider.value for slider in self.amounts):
             self.present_directions()
         self.decode()
+
+    def _number_follows(self, _: object) -> None:
+        with self.pace.hold():
+            self.number.value = self.seed.value
+
+    def _go_to_number(self) -> None:
+        try:
+            self.apply({"seed": self.number.value})
+        finally:  # after an error, too, it says what is shown
+            self._number_follows(None)
 
     def _change_seed(self) -> None:
         if not self.play.value:  # which shows every step itself
@@ -149,15 +173,10 @@ class View(Filing):
         if self.play.value:
             with self.pace.hold():  # what is begun ends what went on, and that lifts the button
                 self.pace.start(studies.play(self, self._show_step), endless=True)
+                self.pace.drop()  # it comes to rest when it ends
                 self.play.value = self.pace.is_studying
         else:
             self.decode()
-
-    def _stop(self) -> None:
-        playing = self.play.value
-        self.pace.cancel()
-        if playing:  # what is on show is a draft
-            self.compose()
 
     def _show_step(self) -> None:
         self.show_deviation(None)
@@ -173,7 +192,8 @@ class View(Filing):
         own = min(self.sampler.model.temperature, self.temperature.max)
         values = {"temperature": own, "seed": 0.0, "left": SIDES[0], "left_seed": 1.0, "regions": (), "best": None}
         values |= {"share": 0.5, "zoom": 1.0, "across": 0.5, "down": 0.5}
-        self.picture.selection = ()
+        with self.pace.hold():
+            self.picture.selection = ()
         self.apply(values | dict.fromkeys(DIRECTIONS, 0.0))
 
     def _go(self, steps: int) -> None:
@@ -188,22 +208,24 @@ class View(Filing):
         return "" if self.left.value == "best" else "kept: choose 'best' in Compare with, to see it on the left"
 
     def _start_measuring(self) -> None:
+        self.spread.remove_class(OLD)
         self.pace.start(self._measuring())
 
     def _measuring(self) -> Steps:
         if self.temperature.value:  # without noise there will be no map to lie over the exact answer
             self.rest()
         yield from studies.measure_spread(self, self.scene, self.present, self.show_deviation)
-        self.rest()
 
     def _start_drawing(self) -> None:
         self.pace.start(studies.draw_gallery(self, self.scene, self.present, self._gallery))
 
     def _start_recording(self) -> None:
-        self.pace.start(studies.record_film(self, self.scene, self.present, self.form.value, self._keep_film))
+        form = self.form.value
+        keep = partial(self._keep_film, form)
+        self.pace.start(studies.record_film(self, self.scene, self.present, form, keep))
 
-    def _keep_film(self, content: bytes, name: str) -> None:
-        self.picture.download(name, content, f"image/{self.form.value}")
+    def _keep_film(self, form: str, content: bytes, name: str) -> None:
+        self.picture.download(name, content, f"image/{form}")
 
     def _pick(self, i: int) -> None:
         self.apply(self._gallery[i])
