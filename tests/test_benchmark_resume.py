@@ -53,7 +53,7 @@ def evaluate_counted(folder: Path, log: Path) -> None:
     tqdm.set_lock(threading.RLock())  # its usual lock is the system's, and outlives a process that is killed
     benchmarks.evaluate.score = counted
     sr.load_model = lambda *_: SimpleNamespace(scale=4, temperature=0.0)
-    sr.super_resolve = lambda *_: None
+    sr.super_resolve = lambda *_, **__: None
     benchmarks.evaluate.evaluate(
         [MODEL],
         ["Tiny"],
