@@ -334,6 +334,7 @@ def test_every_slider_of_every_page_takes_arrow_keys(lab):
             there, back = ("ArrowRight", "ArrowLeft") if now < top else ("ArrowLeft", "ArrowRight")
             before = says(handle)
             handle.press(there)
+            lab.wait_for_timeout(60)  # the border is drawn with the next frame
             assert says(handle) != before, handle.get_attribute("aria-label")
             handle.press(back)
     lab.get_by_role("tab", name="Sample", exact=True).click()

@@ -176,6 +176,7 @@ def test_a_still_stands_above_the_view(view, monkeypatch):
     assert picture[:-height].min() < 100 < picture[:-height].mean(), "dark letters on white"
     assert displayed[1][0] is view.widget
     assert "Box(" not in repr(view.widget)
+    assert view.undo.disabled, "what was put in before is no step to go back"
 
 
 def test_an_8x_answer_has_rectangles_of_its_own_pixels():

@@ -16,6 +16,7 @@ import srvae_core as sr
 
 from . import files, studies
 from .filing import Filing
+from .history import History
 from .layers import OLD
 from .pages import GALLERY
 from .pictures import captioned
@@ -27,9 +28,10 @@ from .settings import DIRECTIONS, LOOK, SEEDS, SIDES, TEMPERATURE_OF_SAMPLES
 class View(Filing):
     """An interactive enlargement with samples.
 
-    Every control is an attribute (``temperature``, ``seed``, ``walk``, ``zoom``, ...; see
-    :class:`~viewer.controls.Controls`) whose ``value`` can be set from code as well. ``view.frame`` is the picture on
-    show and ``view.answer`` the model's own (see :class:`~viewer.screen.Screen`).
+    Every control is an attribute (``temperature``, ``seed``, ``left``, ...; see :class:`~viewer.controls.Controls`)
+    whose ``value`` can be set from code as well; border, zoom and place are ``view.picture.share``, ``zoom``,
+    ``across`` and ``down``. ``view.frame`` is the picture on show and ``view.answer`` the model's own (see
+    :class:`~viewer.screen.Screen`).
 
     Whatever a control does, it does whole or not at all: after an error the controls, the picture and a file saved
     then are as they were before.
@@ -72,6 +74,8 @@ class View(Filing):
 
         A still of it stands before, for who reads the saved notebook without a kernel; the live picture hides it.
         """
+        if not self.picture.still:  # the first time: what was put in before is no step to go back
+            self.remember(History().noted(self.state))
         self.picture.still = True
         display(captioned({f"{self.picture.left_label} | {self.picture.right_label}": self.frame}))
         display(self.widget)
