@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from viewer.settings import SEEDS
-from viewer.sliders import WINDOW, SeedSlider
+from viewer.sliders import WINDOW, SeedSlider, real
 from viewer_helpers import at_rest, new_view, until
 
 
@@ -112,3 +112,12 @@ def test_any_seed_can_be_typed():
     view.number.value = 5000
     assert view.seed.value == view.number.value == SEEDS
     assert view.error.value == ""
+
+
+def test_a_number_that_the_page_rounds_is_no_move():
+    """The page sends 0.6000000000000001 and later, from the slider of a region that was set to it, 0.6."""
+    slider, heard = real("temperature", 0.0, 0.05, "Temperature"), []
+    slider.observe(heard.append, "value")
+    slider.value = 0.6000000000000001
+    slider.value = 0.6
+    assert [change["new"] for change in heard] == [0.6]

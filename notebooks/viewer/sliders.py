@@ -12,9 +12,22 @@ from .settings import SEED, SETTINGS, Numbers
 STYLE = {"style": {"description_width": "7.5em"}, "layout": {"width": "auto"}}  # of all that has a description
 WINDOW = 10  # seeds that a slider shows at a time, so that a pixel of the mouse is a small step and no other sample
 SEED_STEP = 0.05
+DIGITS = 4  # after the point
 
 
-class SeedSlider(widgets.FloatSlider):
+class RealSlider(widgets.FloatSlider):
+    """A slider of real numbers with at most four digits.
+
+    The page takes steps of, say, 0.05 to 0.6000000000000001 and sends that number back as 0.6, which would be a move of
+    its own.
+    """
+
+    @validate("value")
+    def _validate_value(self, proposal: Bunch) -> float:
+        return round(min(max(proposal["value"], self.min), self.max), DIGITS)
+
+
+class SeedSlider(RealSlider):
     """A slider over all seeds, which shows ten of them at a time and moves on to others when it is set to one.
 
     Args:
@@ -44,8 +57,7 @@ class SeedSlider(widgets.FloatSlider):
 
     @validate("value")
     def _validate_value(self, proposal: Bunch) -> float:
-        # steps of a twentieth add up to whole numbers only when they are rounded
-        value = round(min(max(proposal["value"], SEED.low), SEED.high), 4)
+        value = round(min(max(proposal["value"], SEED.low), SEED.high), DIGITS)
         if not self.min <= value <= self.max:
             self._show_around(value)
         return value
@@ -69,10 +81,10 @@ class SeedSlider(widgets.FloatSlider):
             self.max, self.min = float(low + WINDOW), float(low)
 
 
-def real(name: str, value: float, step: float, description: str, form: str = ".2f") -> widgets.FloatSlider:
+def real(name: str, value: float, step: float, description: str, form: str = ".2f") -> RealSlider:
     """The slider of a setting that is a real number; ``form`` is how its value is written."""
     limits = {"min": SETTINGS[name].low, "max": SETTINGS[name].high, "step": step}
-    return widgets.FloatSlider(value, **limits, description=description, readout_format=form, **STYLE)
+    return RealSlider(value, **limits, description=description, readout_format=form, **STYLE)
 
 
 def integer(numbers: Numbers, value: int, description: str) -> widgets.IntSlider:
