@@ -45,9 +45,11 @@ class Pace:
         A quiet one leaves what is said already as it is, unless the action fails.
         """
 
-        def handler(_: object) -> None:
+        def handler(change: object) -> None:
+            # a number that the page sends back and that is rounded to what it was is no move
+            same = isinstance(change, dict) and "old" in change and change["old"] == change["new"]
             with self.lock:
-                if self._held:
+                if self._held or same:
                     return
                 try:
                     remark = action()

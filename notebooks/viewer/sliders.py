@@ -46,21 +46,31 @@ class SeedSlider(RealSlider):
             **STYLE,
         )
 
+    # ipywidgets would keep the value within the ends that it has; here the ends follow the value. The page must never
+    # see a value outside its ends: it would pull it inside and send that back as a move. So the ends are set far enough
+    # apart first, then the value, and at rest, when the page has it, the ends about it.
+
     def __setattr__(self, name: str, value: object) -> None:
         if name != "value":
             super().__setattr__(name, value)
             return
-        with self.hold_sync():  # new ends and the value in one message: the page would pull the old value within them
-            super().__setattr__(name, value)
+        seed = self._seed(value)
+        if not self.min <= seed <= self.max:
+            low = self._window(seed)
+            self.min, self.max = min(self.min, low), max(self.max, low + WINDOW)
+        super().__setattr__(name, seed)
 
-    # ipywidgets would keep the value within the ends that it has; here the ends follow the value.
+    @staticmethod
+    def _seed(value: float) -> float:
+        return round(min(max(value, SEED.low), SEED.high), DIGITS)
+
+    @staticmethod
+    def _window(seed: float) -> float:
+        return float(min(max(math.floor(seed) - WINDOW // 2, SEED.low), SEED.high - WINDOW))
 
     @validate("value")
     def _validate_value(self, proposal: Bunch) -> float:
-        value = round(min(max(proposal["value"], SEED.low), SEED.high), DIGITS)
-        if not self.min <= value <= self.max:
-            self._show_around(value)
-        return value
+        return self._seed(proposal["value"])
 
     @validate("min")
     def _validate_min(self, proposal: Bunch) -> float:
@@ -72,13 +82,14 @@ class SeedSlider(RealSlider):
 
     def make_room(self) -> None:
         """Show other seeds where the value has come to an end, so that one can slide on."""
-        if self.value in (self.min, self.max):
+        if self.value in (self.min, self.max) or self.max - self.min > WINDOW:
             self._show_around(self.value)
 
-    def _show_around(self, value: float) -> None:
-        low = min(max(math.floor(value) - WINDOW // 2, SEED.low), SEED.high - WINDOW)
-        with self.hold_sync():
-            self.max, self.min = float(low + WINDOW), float(low)
+    def _show_around(self, seed: float) -> None:
+        low = self._window(seed)
+        ends = [("max", low + WINDOW), ("min", low)]
+        for name, end in ends if low > self.min else reversed(ends):
+            setattr(self, name, end)
 
 
 def real(name: str, value: float, step: float, description: str, form: str = ".2f") -> RealSlider:
