@@ -779,7 +779,7 @@ class LatentField:
         if z is None or seen is None:
             return self.rest if z is None else self.part(z, (0, 0, *self.size))
         whole = self.rest.clone()
-        _cut(whole, seen)[:] = self.part(z, seen)
+        cut(whole, seen)[:] = self.part(z, seen)
         return whole
 
     def _reaching(self, rect: Rect) -> list[range]:
@@ -798,7 +798,7 @@ class LatentField:
 
         def blended(maps: Tensor) -> Tensor:
             """(tiles, C, tile, tile) -> their sum on the rectangle."""
-            return _cut(F.fold(maps.flatten(1).T[None], canvas, self.tile, stride=self.step), place)
+            return cut(F.fold(maps.flatten(1).T[None], canvas, self.tile, stride=self.step), place)
 
         rest = blended(self.zero * weight)
         if z is None:
@@ -930,10 +930,10 @@ class Sampler:
         for cell in self._missing(rect) if self._kept else ():
             wide = _with_halo(cell, self.rect[2:], ENCODER_HALO)
             with inference(self.pixels.device), self._convolving(self.bfloat16):
-                code, up = self._encode(_cut(self.pixels, wide))
+                code, up = self._encode(cut(self.pixels, wide))
                 new = code, up, *self.model.half(code, CODE_PART)
             for (kept, factor), whole in zip(self._kept, new, strict=True):
-                _cut(kept, cell, factor)[:] = _cut(whole, _within(cell, wide), factor)
+                cut(kept, cell, factor)[:] = cut(whole, within(cell, wide), factor)
             self._encoded.add(cell)
 
     def __call__(
@@ -977,10 +977,10 @@ class Sampler:
         with inference(self.pixels.device):
             latents = self._latents(seed, temperature, eps, latent_map, seen)
             for block in tqdm(self._blocks(rect), disable=not progress, unit="block"):
-                top, left, height, width = (n * s for n in _within(block, rect))
+                top, left, height, width = (n * s for n in within(block, rect))
                 wide = self.seen(block, draft)
-                answer = self._decode(wide, _cut(latents, _within(wide, seen)), draft)
-                part = _cut(without_colour(answer) if self.grey else answer, _within(block, wide), s)
+                answer = self._decode(wide, cut(latents, within(wide, seen)), draft)
+                part = cut(without_colour(answer) if self.grey else answer, within(block, wide), s)
                 image[top : top + height, left : left + width] = to_image(part, dtype)
         return image
 
@@ -992,7 +992,7 @@ class Sampler:
         if latent_map is not None:
             if tuple(latent_map.shape) != (whole := (1, *self.field.zero.shape[1:2], *self.rect[2:])):
                 raise ValueError(f"latent_map must be of shape {whole} here, not {tuple(latent_map.shape)}")
-            return _cut(latent_map.to(self.pixels), seen)
+            return cut(latent_map.to(self.pixels), seen)
         if eps is not None and tuple(eps.shape) != shape:
             raise ValueError(f"eps must be of shape {shape} for this image, not {tuple(eps.shape)}")
         if not temperature:
@@ -1002,10 +1002,10 @@ class Sampler:
 
     def _decode(self, wide: Rect, latents: Tensor, draft: bool) -> Tensor:
         """The answer to a rectangle, (1, 3, s*h, s*w), right but for its rim."""
-        lr, scale = _cut(self.pixels, wide), self.model.scale
+        lr, scale = cut(self.pixels, wide), self.model.scale
         self.encode(wide)
         with self._convolving(self.bfloat16 or (draft and has_bfloat16(lr.device))):
-            code, up, *half = [_cut(kept, wide, factor) for kept, factor in self._kept] or self._encode(lr)
+            code, up, *half = [cut(kept, wide, factor) for kept, factor in self._kept] or self._encode(lr)
             if draft or self.bfloat16:  # float32 answers are added up in one order, so that their bytes stay
                 code = half or self.model.half(code, CODE_PART)
             answer = self.model.reconstruct(code, latents, up)
@@ -1118,12 +1118,12 @@ def _with_halo(block: Rect, size: tuple[int, int], halo: int = HALO) -> Rect:
     return top, left, min(y + h + halo, size[0]) - top, min(x + w + halo, size[1]) - left
 
 
-def _within(block: Rect, wide: Rect) -> Rect:
+def within(block: Rect, wide: Rect) -> Rect:
     """Where a block lies in a larger rectangle."""
     return block[0] - wide[0], block[1] - wide[1], *block[2:]
 
 
-def _cut(x: Tensor, rect: Rect, scale: int = 1) -> Tensor:
+def cut(x: Tensor, rect: Rect, scale: int = 1) -> Tensor:
     """The part of (B, C, s*H, s*W) that a rectangle stands for; a view, which can be written to."""
     top, left, height, width = (n * scale for n in rect)
     return x[..., top : top + height, left : left + width]

@@ -52,8 +52,8 @@ def blended(
         for i, ((rect, eps), cut) in enumerate(zip(parts, cuts, strict=True)):
             if cut is None:
                 continue
-            old, zero, new = (_cut(x, cut) for x in (result, rest, _map(sampler, eps, cut)))
-            angle = _cut(angles(rect, whole)[None, None], _within(cut, rect)).to(old.device)
+            old, zero, new = (sr.cut(x, cut) for x in (result, rest, _map(sampler, eps, cut)))
+            angle = sr.cut(angles(rect, whole)[None, None], sr.within(cut, rect)).to(old.device)
             of_old, of_new = _shares(angle, _likeness(_under(rect, base_eps, parts[:i]), eps))
             old[:] = zero + of_old * (old - zero) + of_new * (new - zero)
     return result
@@ -124,13 +124,3 @@ def _check(rect: sr.Rect, whole: sr.Rect) -> None:
 def _check_noise(eps: Tensor | None, tiles: int) -> None:
     if eps is not None and tuple(eps.shape) != (tiles, sr.LATENTS):
         raise ValueError(f"noise must be of shape {(tiles, sr.LATENTS)} for this image, not {tuple(eps.shape)}")
-
-
-def _within(rect: sr.Rect, outer: sr.Rect) -> sr.Rect:
-    return rect[0] - outer[0], rect[1] - outer[1], *rect[2:]
-
-
-def _cut(x: Tensor, rect: sr.Rect) -> Tensor:
-    """A rectangle of (..., h, w), as a view."""
-    top, left, height, width = rect
-    return x[..., top : top + height, left : left + width]

@@ -200,10 +200,10 @@ class Layers(Controls):
         top, left, height, width = (self.scale * n for n in region)
         return left, top, width, height
 
-    def _mark_old(self) -> None:
+    def _mark_old(self, present: Settings) -> None:
         """Say that work goes on, and that the numbers are of another picture."""
         self.picture.working = True
-        if self._scores is None or self._scores[0] != self.present.latents:
+        if self._scores is None or self._scores[0] != present.latents:
             self.metrics.add_class(OLD)
 
     def _label(self, present: Settings) -> None:

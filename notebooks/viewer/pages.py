@@ -56,7 +56,7 @@ class Pages:
         self.temperature = real("temperature", 0.0, 0.05, "Temperature")
         self.seed = SeedSlider("Latent sample")
         self.previous = button("", "The sample before", "step-backward")
-        self.dice = button("Throw the dice", "Another sample, at the temperature at which samples look best", "random")
+        self.dice = button("Throw the dice", "Another sample, at a temperature from 0 to 1", "random")
         self.next = button("", "The next sample", "step-forward")
         self.play = widgets.ToggleButton(
             False, description="Play", tooltip="Walk from sample to sample", icon="play", layout={"width": "auto"}
@@ -69,10 +69,10 @@ class Pages:
         hint = widgets.HTML(
             "Draw a rectangle on the picture with Shift held. Without one, all that is visible changes."
         )
+        about = "A drag draws a rectangle without Shift"
         self.select = widgets.ToggleButton(
-            False, description="Draw", icon="crop", tooltip="A drag draws a rectangle without Shift", layout=Layout()
+            False, description="Draw", tooltip=about, icon="crop", layout={"width": "auto"}
         )
-        self.select.layout.width = "auto"
         self.reroll = button("Re-roll", "Draw the noise there anew", "random")
         self.drop = button("Drop all", "One noise for the whole picture again", "eraser", disabled=True)
         self.region_temperature = real("temperature", 0.0, 0.05, "Its temperature")

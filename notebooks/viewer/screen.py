@@ -116,30 +116,31 @@ class Screen(Layers):
 
     def compose(self, changed: sr.Rect | None = None) -> None:
         """Show another picture: now as a draft, unless the exact answer is at hand, and later at rest."""
-        start = time.perf_counter()
         present = self.present
         self.scene.check(present)
         if self.play.value:  # which comes to rest at its own end
             self.show_draft()
             return
-        self._mark_old()
+        self._mark_old(present)
         if self.pace.later(self._rest_delay, self._resting()):
-            with self.picture.hold_sync():  # in one message: no picture below another's name
-                self._label(present)
-                seen = self._send_draft(present, changed)
-            self._note_time("jpeg", start)
+            seen = self.show_draft(changed)
             # from now: a draft may take longer than that. Where there is none yet, nothing else is to be seen meanwhile
             self.pace.later(self._rest_delay if seen else 0, self._resting())
 
-    def show_draft(self) -> None:
-        """Show a draft alone; whoever calls this lets the view come to rest later."""
+    def show_draft(self, changed: sr.Rect | None = None) -> bool:
+        """Show a draft alone, of what changed; whoever calls this lets the view come to rest later.
+
+        Returns:
+            whether anything of the answer could be made at once.
+        """
         start = time.perf_counter()
         present = self.present
-        self._mark_old()
-        with self.picture.hold_sync():
+        self._mark_old(present)
+        with self.picture.hold_sync():  # in one message: no picture below another's name
             self._label(present)
-            self._send_draft(present, None)
+            seen = self._send_draft(present, changed)
         self._note_time("jpeg", start)
+        return seen
 
     def rest(self, start: float | None = None) -> None:
         """Show the exact answer at once; its scores come later, since they take longer than a step may.
