@@ -1,5 +1,5 @@
 # make lab    sets up and opens JupyterLab on SR_VAE_4x.ipynb
-# make check  sets up and runs what can be checked within three minutes
+# make check  sets up and runs what can be checked in about three minutes
 # make test   sets up and runs everything that can be checked
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,8 +15,8 @@ PYTEST := env -u SRVAE_BENCHMARKS SRVAE_STEPS=8 $(BIN)/python -m pytest -ra -n $
 
 help:
 	@echo "make lab        open JupyterLab on SR_VAE_4x.ipynb (prints the address where there is no browser)"
-	@echo "make check      lint and the quick tests, within three minutes"
-	@echo "make test       lint, tests, and all notebooks run and compared with their saved numbers"
+	@echo "make check      lint, spelling and the quick tests, in about three minutes"
+	@echo "make test       lint, spelling, tests, and all notebooks run and compared with their saved numbers"
 	@echo "make notebooks  run all notebooks and save their outputs"
 	@echo "make figures    draw all figures into data/figures"
 	@echo "make benchmark  time and memory on this machine"
@@ -35,6 +35,7 @@ lab: setup
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell
 
 check: lint
 	$(PYTEST) -m "not slow" tests

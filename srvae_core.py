@@ -36,8 +36,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 from tqdm import tqdm
 
-# Some of these are only passed on: who imports this module finds all names of images here.
-from srvae_images import (
+from srvae_images import (  # some are only passed on: all names of images are found here
     FILE_LIMITS,
     IMAGE_SUFFIXES,
     PICTURE_FORMATS,
@@ -56,7 +55,8 @@ from srvae_images import (
     written_whole,
 )
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
+ANSWERS_SINCE = "0.1.0"  # the first version with these very answers: what was measured or saved by it still holds
 
 SCALES = (4, 8)
 PATCH = 128  # the release's patch edge at the target size; its fully connected generator fixes it
@@ -423,8 +423,8 @@ def _weights_path(name: str | os.PathLike) -> Path:
 
 
 def weights_version(name: str | os.PathLike) -> str:
-    """What results and saved pictures name a model's weights by: this version, and the beginning of their sha256."""
-    return f"{__version__}+{hashlib.sha256(_weights_path(name).read_bytes()).hexdigest()[:8]}"
+    """What results and saved pictures name a model's weights by: the answers' version, and the start of the sha256."""
+    return f"{ANSWERS_SINCE}+{hashlib.sha256(_weights_path(name).read_bytes()).hexdigest()[:8]}"
 
 
 def load_model(name: str | os.PathLike, *, scale: int | None = None, device: str | torch.device | None = None) -> SRVAE:

@@ -21,6 +21,6 @@ def add_slider_where_possible(commands: argparse._SubParsersAction) -> None:
 
 
 if __name__ == "__main__":
-    # the other commands start without loading the view; a list of all commands needs it
-    wanted = not sys.argv[1:] or sys.argv[1] in ("slider", "-h", "--help")
+    # these commands start without loading the view; a list of all commands, and a word that is none, need it
+    wanted = not sys.argv[1:] or sys.argv[1] not in ("scores", "readme", "speed", "memory")
     main(more=[add_slider_where_possible] if wanted else [])

@@ -83,6 +83,31 @@ def test_scales_choose_among_the_shipped_models(tiny, monkeypatch):
     ]
 
 
+def test_a_vgg_file_is_named_by_a_flag_or_a_variable(tiny, monkeypatch):
+    asked = []
+
+    def noted(*_, **options):
+        asked.append(options["vgg"])
+        return []
+
+    monkeypatch.setattr(cli, "evaluate", noted)
+    monkeypatch.delenv("SRVAE_VGG", raising=False)
+    cli.main(["scores", "--sets", "Tiny"])
+    cli.main(["scores", "--sets", "Tiny", "--vgg", "mine.safetensors"])
+    monkeypatch.setenv("SRVAE_VGG", "kept.safetensors")
+    cli.main(["scores", "--sets", "Tiny"])
+    monkeypatch.setenv("SRVAE_VGG", "")  # set to nothing counts as not set
+    cli.main(["scores", "--sets", "Tiny"])
+    assert asked == [None, "mine.safetensors", "kept.safetensors", None]
+
+
+def test_a_vgg_file_that_cannot_be_read_ends_with_a_line(tiny):
+    for name in ("gone.safetensors", "gone.caffemodel", "vgg19.pth"):
+        with pytest.raises(SystemExit, match=f"^error: .*{name}"):
+            cli.main(["scores", "--models", "--sets", "Tiny", "--results", str(tiny), "--vgg", name])
+    assert not tiny.exists()
+
+
 def test_sizes_that_cannot_be_timed_are_refused():
     for words, message in (
         (["speed", "--size", "700"], "size must be a multiple of 8, at most 512, not 700"),

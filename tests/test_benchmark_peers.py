@@ -142,7 +142,7 @@ WRONG = [
 @pytest.mark.parametrize(("spoil", "words"), WRONG, ids=[spoil.__name__ for spoil, _ in WRONG])
 def test_every_wrong_file_is_named_before_anything_is_computed(spoil, words, run, peer, tmp_path, monkeypatch):
     spoil(peer)
-    monkeypatch.setattr("benchmarks.evaluate.score", None)  # nothing may call it
+    monkeypatch.setattr("benchmarks.scoring.score", None)  # nothing may call it
     with pytest.raises(ValueError, match=r"FOLDER/SET/xSCALE/IMAGE\.png to every image of Odd at 4x") as error:
         run()
     message = str(error.value).replace("\\", "/")
@@ -167,7 +167,7 @@ def test_a_scale_or_set_without_answers_is_not_passed_over(run, sets):
 
 def test_a_peers_rows_are_kept_while_its_files_are_the_same(run, peer, tmp_path, monkeypatch):
     rows = run()
-    monkeypatch.setattr("benchmarks.evaluate.score", None)  # nothing may call it
+    monkeypatch.setattr("benchmarks.scoring.score", None)  # nothing may call it
     assert run() == rows
     monkeypatch.undo()
     monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path / "sets"))

@@ -4,6 +4,7 @@ import functools
 from pathlib import Path
 
 import pytest
+from benchmark_helpers import write_vgg
 from benchmarks import cli
 from benchmarks.answers import Answers
 from benchmarks.evaluate import evaluate
@@ -31,6 +32,12 @@ def run(tiny):
     return functools.partial(evaluate, [], ["Tiny"], scales=[4], results=tiny, progress=False, niqe=False)
 
 
+@pytest.fixture
+def vgg_file(tmp_path) -> Path:
+    """A VGG-19 of few channels."""
+    return write_vgg(tmp_path / "vgg.safetensors")
+
+
 def shipped_text() -> str:
     """The shipped results file."""
     return RESULTS.read_text(encoding="utf-8")
@@ -41,14 +48,14 @@ def with_last_line(*cells: str) -> str:
     return f"{shipped_text()}{','.join(cells)}\n"
 
 
-ROW = ["Other", "4", "Set5", "5", "30", "0.9", "", "40", "", "", "files", "0.1.0"]
+ROW = ["Other", "4", "Set5", "5", "30", "0.9", "", "", "40", "", "", "files", "0.1.0"]
 DAMAGED = {
     "empty": ("", "must have the columns method,scale"),
     "other columns": (shipped_text().replace("lr_psnr", "lr", 1), "must have the columns method,scale"),
     "semicolons": (shipped_text().replace(",", ";"), "must have the columns method,scale"),
     "last line cut short": (shipped_text()[:-4], "has no end, so it was cut short"),
-    "last line cut at a comma": (f"{shipped_text()[:-30]}\n", r"line 79 .* has \d+ values for 12 columns"),
-    "a merge's mark": (f"{shipped_text()}<<<<<<< HEAD\n", "line 80 .* has 1 values for 12 columns"),
+    "last line cut at a comma": (f"{shipped_text()[:-30]}\n", r"line 79 .* has \d+ values for 13 columns"),
+    "a merge's mark": (f"{shipped_text()}<<<<<<< HEAD\n", "line 80 .* has 1 values for 13 columns"),
     "a comma for a point": (with_last_line(*ROW[:4], '"30,5"', *ROW[5:]), "no number as psnr of Other, 4, Set5, files"),
     "no score": (with_last_line(*ROW[:4], "", *ROW[5:]), "no number as psnr of Other, 4, Set5, files, but ''"),
     "a row twice": (with_last_line(*ROW) + ",".join(ROW) + "\n", "two rows of Other, 4, Set5, files"),
@@ -61,7 +68,7 @@ DAMAGED = {
 def test_a_damaged_file_is_refused_and_stays_as_it_is(kind, run, tiny, monkeypatch):
     text, message = DAMAGED[kind]
     tiny.write_bytes(text.encode())
-    monkeypatch.setattr("benchmarks.evaluate.score", None)  # nothing may call it
+    monkeypatch.setattr("benchmarks.scoring.score", None)  # nothing may call it
     with pytest.raises(ValueError, match=message) as error:
         run()
     assert str(tiny) in str(error.value)
@@ -81,6 +88,23 @@ def test_a_spreadsheets_file_is_taken(tiny):
     assert read_results(tiny) == read_results(RESULTS)
 
 
+def test_files_of_version_0_1_are_read_and_their_rows_completed(run, tiny, vgg_file):
+    """They have no column of VGG distances; a row that lacks one is completed, and keeps what it had."""
+    (row,) = run()
+    earlier = {name: value for name, value in row.items() if name != "vgg"} | {"niqe": "7.5", "seconds": "123.0000"}
+    write_csv(tiny, [earlier], [name for name in RESULT_COLUMNS if name != "vgg"])
+    assert read_results(tiny) == [row | {"niqe": "7.5", "vgg": "", "seconds": "123.0000"}]
+    assert run() == read_results(tiny)  # without a VGG-19 nothing is to be done
+    (completed,) = run(vgg=vgg_file)
+    assert float(completed["vgg"]) > 0
+    assert completed == row | {"niqe": "7.5", "vgg": completed["vgg"], "seconds": "123.0000"}
+    assert run() == [completed]  # and a call without one leaves it there
+    damaged = tiny.read_text().replace(",vgg", "", 1)  # the header alone of version 0.1
+    tiny.write_text(damaged)
+    with pytest.raises(ValueError, match="must have the columns method,scale,set,images,psnr,ssim,niqe,vgg"):
+        read_results(tiny)
+
+
 def test_a_damaged_file_of_single_images_is_refused(run, tiny):
     partial = tiny.with_suffix(".partial.csv")
     partial.write_text(",".join(IMAGE_COLUMNS) + "\nBicubic,4,Ti\n", encoding="utf-8")
@@ -95,11 +119,12 @@ def test_rows_of_single_images_are_found_by_what_they_are_of(tiny):
     rows.add(head | {"image": "one", "megapixels": "0.25"})
     rows.add(head | {"image": "two", "megapixels": "0.5", "niqe": "nan"})
     again = ImageRows(tiny)
-    assert again.find(head, "one", 0.25, with_niqe=False)["image"] == "one"
-    assert again.find(head, "one", 0.25, with_niqe=True) is None  # NIQE was not asked for
-    assert again.find(head, "two", 0.5, with_niqe=True)["niqe"] == "nan"  # it was, but could not be had
-    assert again.find(head, "one", 0.5, with_niqe=False) is None  # another picture by now
-    assert again.find(head | {"version": "2"}, "one", 0.25, with_niqe=False) is None
+    assert again.find(head, "one", 0.25)["image"] == "one"
+    assert again.find(head, "one", 0.25, ["niqe"]) is None  # NIQE was not asked for
+    assert again.find(head, "two", 0.5, ["niqe"])["niqe"] == "nan"  # it was, but could not be had
+    assert again.find(head, "two", 0.5, ["niqe", "vgg"]) is None
+    assert again.find(head, "one", 0.5) is None  # another picture by now
+    assert again.find(head | {"version": "2"}, "one", 0.25) is None
     again.forget([head | {"version": "2"}])
     assert len(read_csv(again.path)) == 2
     again.forget([head])

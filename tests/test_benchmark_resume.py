@@ -12,6 +12,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import benchmarks.evaluate
+import benchmarks.scoring
 import pytest
 from benchmarks.answers import SETTINGS, Request
 from benchmarks.results import read_results
@@ -41,7 +42,7 @@ class Pretended:
 def evaluate_counted(folder: Path, log: Path) -> None:
     """Evaluate the set below a folder into results.csv there; a line of the log for each image that is scored."""
     os.environ["SRVAE_BENCHMARKS"] = str(folder / "sets")
-    score = benchmarks.evaluate.score
+    score = benchmarks.scoring.score
 
     def counted(answers, hr, lr, scale, **options):
         with log.open("a", encoding="utf-8") as file:
@@ -51,7 +52,7 @@ def evaluate_counted(folder: Path, log: Path) -> None:
 
     # A process of its own, so that these need no way back.
     tqdm.set_lock(threading.RLock())  # its usual lock is the system's, and outlives a process that is killed
-    benchmarks.evaluate.score = counted
+    benchmarks.scoring.score = counted
     sr.load_model = lambda *_: SimpleNamespace(scale=4, temperature=0.0)
     sr.super_resolve = lambda *_, **__: None
     benchmarks.evaluate.evaluate(

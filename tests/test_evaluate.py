@@ -9,12 +9,16 @@ import metrics
 import numpy as np
 import pytest
 import release
-from benchmarks.answers import ROUNDS, SAMPLES_PER_IMAGE, SETTINGS, Answers, plan
-from benchmarks.evaluate import DEFAULT_SETS, enlarge_set, evaluate, print_rows, score, smallest_original
+import torch
+from benchmark_helpers import write_vgg
+from benchmarks.answers import ROUNDS, SAMPLES_PER_IMAGE, SETTINGS, VGG_SAMPLES, Answers, plan
+from benchmarks.evaluate import DEFAULT_SETS, enlarge_set, evaluate, print_rows
 from benchmarks.jobs import jobs, measured_models
 from benchmarks.results import RESULT_COLUMNS
+from benchmarks.scoring import score, smallest_original
 from benchmarks.sets import load_image, pair
 from csvfiles import PUBLISHED, RESULTS, read_csv, write_csv
+from vgg import VGG19
 
 import srvae_core as sr
 
@@ -76,6 +80,28 @@ def test_evaluate_writes_the_scores(tiny, shipped):
     assert average["ssim"] == pytest.approx(float(row["ssim"]), abs=6e-5)
 
 
+def test_the_vgg_distance_is_that_of_8_bit_answers(tiny, shipped):
+    """Of samples the first few are looked at; a file of too few layers is refused before anything is computed."""
+    file = write_vgg(tiny.parent / "vgg.safetensors")
+    settings = ["default", "unrounded", "temperature 1"]
+    rows = run_evaluate([MODEL], ["Tiny"], settings=settings, results=tiny, vgg=file)
+    assert row_of(rows, f"SR-VAE-{VARIANT}", "unrounded")["vgg"] == ""
+    means = {"default": [], "temperature 1": []}
+    for name in ("chelsea", "coffee"):
+        hr, lr = pair("Tiny", name, SCALE)
+        for setting, values in means.items():
+            answers, _ = Answers(shipped(MODEL), lr)(SETTINGS[setting])
+            inner = slice(SCALE, -SCALE)
+            x, y = (torch.cat([sr.rgb_tensor(a[inner, inner]) for a in images]) for images in (answers, [hr]))
+            values.append(float(VGG19(file).distance(x[:VGG_SAMPLES], y.expand_as(x[:VGG_SAMPLES])).mean()))
+    for setting, values in means.items():
+        assert float(row_of(rows, f"SR-VAE-{VARIANT}", setting)["vgg"]) == pytest.approx(np.mean(values), abs=6e-5)
+    short = write_vgg(tiny.parent / "short.safetensors", "conv2_2")
+    with pytest.raises(ValueError, match=r"the last layer of short\.safetensors is conv2_2, but the VGG"):
+        run_evaluate([MODEL], ["Tiny"], settings=["temperature 0.5"], results=tiny, vgg=short)
+    assert read_csv(tiny) == rows
+
+
 def test_evaluate_goes_on_where_it_was(tiny):
     calls = []
 
@@ -97,7 +123,7 @@ def test_evaluate_goes_on_where_it_was(tiny):
     rows = run(settings=["default"])
     assert len(calls) == 7  # other weights: computed anew
     assert {r["settings"] for r in rows} == {"default"}  # and what the old ones gave is gone
-    assert {r["version"] for r in rows} == {sr.__version__, sr.weights_version(MODEL)}
+    assert {r["version"] for r in rows} == {sr.ANSWERS_SINCE, sr.weights_version(MODEL)}
     assert not tiny.with_suffix(".partial.csv").exists()
 
 
@@ -184,7 +210,7 @@ def test_originals_too_small_to_score_are_named_before_anything_is_computed(tiny
     folder = tiny.parent / "sets" / "Tiny"
     for name, size in (("dot", (3, 3)), ("line", (31, 400)), ("enough", (32, 39))):
         sr.write_image(folder / f"{name}.png", np.zeros((*size, 3), np.uint8))
-    monkeypatch.setattr("benchmarks.evaluate.score", None)  # nothing may call it
+    monkeypatch.setattr("benchmarks.scoring.score", None)  # nothing may call it
     message = "at 8x an original needs 32x32 pixels to be scored: dot of Tiny has 3x3; line of Tiny has 31x400"
     with pytest.raises(ValueError, match=f"^{message}$"):
         run_evaluate([], ["Tiny"], results=tiny)

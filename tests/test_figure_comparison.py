@@ -6,15 +6,19 @@ import matplotlib.pyplot as plt
 import metrics
 import numpy as np
 import pytest
-from benchmark_helpers import overlapping, titles
+from benchmark_helpers import cut_off, overlapping, texts
 from benchmarks.sets import SHIPPED_REGISTRY, bundled
 from csvfiles import read_csv, write_csv
-from figures.comparison import EXCERPTS, Excerpt, compare, comparison
+from figures import comparison as module
+from figures.comparison import EXCERPTS, HERO, SEED, Excerpt, compare, comparison, hero
 from figures.crops import CROP_COLUMNS, CROPS, identity, record
+from figures.results import best_sample
+from figures.style import FIGURES
 
 import srvae_core as sr
 
-EXCERPT = Excerpt("Tiny", "coffee", "coffee", 8, 24, 32)
+EXCERPT = Excerpt("Tiny", "coffee", "a spoon", 8, 24, 32)
+SAMPLE = "SR-VAE-D", 0.6  # of which comparisons in these tests are
 
 
 @pytest.fixture(autouse=True)
@@ -42,12 +46,14 @@ def compared(models, hr, tmp_path_factory):
     sr.write_image(folder / "Tiny" / "coffee.png", hr)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SRVAE_BENCHMARKS", str(folder))
-        return {scale: compare(scale, excerpts=[EXCERPT], models=models[scale])[0] for scale in sr.SCALES}
+        return {
+            scale: compare(scale, excerpts=[EXCERPT], models=models[scale], sample=SAMPLE)[0] for scale in sr.SCALES
+        }
 
 
 @pytest.mark.parametrize("scale", [4, 8])
-def test_comparison_shows_crops_of_every_method(scale, compared, models, hr, tmp_path):
-    c, crops_file = compared[scale], tmp_path / "crops.csv"
+def test_comparison_shows_crops_of_every_method(scale, compared, models, hr):
+    c = compared[scale]
     variants = {f"SR-VAE-{sr.ModelName.of(name).variant}": model for name, model in models[scale].items()}
     assert list(c.crops) == ["Bicubic", *variants, "sample", "HR"]
     assert np.array_equal(c.crops["HR"], hr[8:40, 24:56])
@@ -57,14 +63,27 @@ def test_comparison_shows_crops_of_every_method(scale, compared, models, hr, tmp
     for name, model in variants.items():  # computed for the region alone, yet what the whole answer has there
         whole = sr.super_resolve(sr.downscale(hr, scale), model)[8:40, 24:56].astype(int)
         assert np.abs(c.crops[name] - whole).max() <= 1
-    assert "Bicubic" in titles(comparison([c], crops_file))  # nothing measured yet
+    sampler = sr.Sampler(models[scale][f"{scale}x-D"], sr.downscale(hr, scale), precision="float32")
+    assert np.abs(c.crops["sample"] - sampler(SEED, 0.6)[8:40, 24:56].astype(int)).max() <= 1
+    assert np.array_equal(c.lr[:scale, :scale], np.broadcast_to(c.lr[0, 0], (scale, scale, 3)))
+    assert np.array_equal(
+        c.lr[::scale, ::scale], sr.downscale(hr, scale)[8 // scale : 40 // scale, 24 // scale : 56 // scale]
+    )
+
+
+@pytest.mark.parametrize("scale", [4, 8])
+def test_a_comparison_names_temperatures_and_recorded_numbers(scale, compared, models, tmp_path):
+    c, crops_file = compared[scale], tmp_path / "crops.csv"
+    assert not [text for text in texts(comparison([c], crops_file)) if "dB" in text]  # nothing measured yet
     record(c.rows, crops_file)
     fig = comparison([c], crops_file)
-    assert len(titles(fig)) == 1 + len(c.crops)
+    shown = texts(fig)
     for row in c.rows:
-        label = f"sample of {row['panel'][-1]}" if row["panel"].startswith("sample") else row["panel"]
-        assert f"{label}, {float(row['value']):.2f} dB" in titles(fig)
-    assert not overlapping(fig)
+        assert f"{float(row['value']):.2f} dB" in shown
+    own = {f"SR-VAE-{sr.ModelName.of(name).variant}": model.temperature for name, model in models[scale].items()}
+    for name, temperature in {**own, "sample of SR-VAE-D": 0.6}.items():
+        assert shown[shown.index(name) + 1] == f"temperature {temperature:g}"
+    assert shown[-1] == "a spoon"
     for ax, crop in zip(fig.axes[1:], c.crops.values(), strict=True):
         assert np.array_equal(ax.images[0].get_array(), crop)
         assert ax.images[0].get_interpolation() == "nearest"
@@ -77,13 +96,13 @@ def test_comparison_adds_peers(models, hr, tmp_path, monkeypatch):
     monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path / "sets"))
     peers = {"Peer": str(tmp_path)}
     four, eight = (
-        compare(scale, peers=peers, excerpts=[EXCERPT], models=dict([*models[scale].items()][:1]))[0]
+        compare(scale, peers=peers, excerpts=[EXCERPT], models=dict([*models[scale].items()][:1]), sample=SAMPLE)[0]
         for scale in (4, 8)
     )
     assert list(four.crops)[1] == "Peer"
     assert "Peer" not in eight.crops  # it has no answers at 8x
     assert four.psnr["Peer"] == np.inf
-    assert any("Peer" in title for title in titles(comparison([four], tmp_path / "crops.csv")))
+    assert "Peer" in texts(comparison([four], tmp_path / "crops.csv"))
 
 
 @pytest.mark.parametrize(
@@ -157,14 +176,56 @@ def test_numbers_beside_pictures_come_from_the_file(compared, tmp_path):
     assert tuple(rows[0]) == CROP_COLUMNS
     assert [r["panel"] for r in rows] == [c.recorded_name(name) for name in c.psnr]
     write_csv(crops_file, [r | {"value": "12.349"} for r in rows], CROP_COLUMNS)
-    assert "Bicubic, 12.35 dB" in titles(comparison([c], crops_file))
+    assert texts(comparison([c], crops_file)).count("12.35 dB") == len(c.psnr)
     record(c.rows, crops_file)  # measured again, in their place
     assert read_csv(crops_file) == rows
     other = [r | {"version": "0.0+other", "value": "1"} for r in rows]
     write_csv(crops_file, other, CROP_COLUMNS)
-    assert f"SR-VAE-{c.sampled[-1]}" in titles(comparison([c], crops_file))  # another model's numbers are not shown
+    assert "12.35 dB" not in texts(comparison([c], crops_file))  # another model's numbers are not shown
     record([], crops_file)
     assert not read_csv(crops_file)
+
+
+@pytest.fixture
+def quick_hero(models, hr, tmp_path, monkeypatch):
+    """The hero figure with a small photograph in the place of each of its own."""
+    (tmp_path / "Tiny").mkdir()
+    sr.write_image(tmp_path / "Tiny" / "coffee.png", hr)
+    monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path))
+
+    def quick(scale, *, excerpts):
+        return compare(scale, excerpts=[EXCERPT for _ in excerpts], models=models[scale])
+
+    monkeypatch.setattr(module, "compare", quick)
+    return hero()
+
+
+def test_hero_shows_what_a_newcomer_compares(quick_hero, models):
+    words = texts(quick_hero)
+    samples = {scale: best_sample(scale) for scale in sr.SCALES}
+    for scale, (variant, temperature) in samples.items():
+        assert f"{scale}x smaller" in words
+        place, own = words.index(f"{scale}x smaller") - 1, models[scale][f"{scale}x-D"].temperature
+        assert words[place::2][:5] == ["low resolution", "Bicubic", "SR-VAE-D", f"sample of {variant}", "original"]
+        assert words[place + 1 :: 2][2:4] == [f"temperature {t:g}" for t in (own, temperature)]
+    assert [len(ax.images) for ax in quick_hero.axes] == [0] + [1] * 5 * sum(map(len, HERO.values()))
+    assert set(HERO) == set(sr.SCALES)
+
+
+@pytest.mark.parametrize("name", ["hero", "comparison_4x", "comparison_8x"])
+def test_shipped_pictures_hold_the_originals_at_true_pixels(name):
+    pixels = np.rint(255 * plt.imread(FIGURES / f"{name}.png")).astype(np.uint8)[..., :3]
+    assert pixels.shape[1] <= 838  # what a README shows without making it smaller
+    scales = sr.SCALES if name == "hero" else [int(name[-2])]
+    for scale in scales:
+        for e in EXCERPTS["bundled", scale]:
+            if name == "hero" and e.image not in HERO[scale]:
+                continue
+            assert e.edge >= 160
+            crop = bundled(e.image)[e.top :, e.left :][: e.edge, : e.edge]
+            corners = np.argwhere((pixels[: 1 - e.edge, : 1 - e.edge] == crop[0, 0]).all(-1))
+            found = [np.array_equal(pixels[y : y + e.edge, x : x + e.edge], crop) for y, x in corners]
+            assert any(found), f"{e.image} is not in {name}.png: run python notebooks/draw.py {name}"
 
 
 @pytest.mark.slow
@@ -172,7 +233,11 @@ def test_numbers_beside_pictures_come_from_the_file(compared, tmp_path):
 def test_recorded_numbers_are_those_of_the_shipped_models(scale, models):
     figure = f"comparison_{scale}x"
     known = {identity(r): float(r["value"]) for r in read_csv(CROPS) if (r["figure"], r["set"]) == (figure, "bundled")}
-    measured = [row for c in compare(scale, models=models[scale]) for row in c.rows]
+    compared = compare(scale, models=models[scale])
+    fig = comparison(compared)
+    assert not overlapping(fig)
+    assert not cut_off(fig, compared[0].excerpt.edge)
+    measured = [row for c in compared for row in c.rows]
     hint = f"run python notebooks/draw.py {figure}"
     assert known.keys() == {identity(row) for row in measured}, hint
     for row in measured:  # processors round differently, now and then by one grey level

@@ -1,5 +1,6 @@
 """Samples of one patch: mean, deviation, the fitted z, and their numbers in data/crops.csv."""
 
+import math
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -7,9 +8,10 @@ import metrics
 import numpy as np
 import pytest
 import torch
-from benchmark_helpers import overlapping, titles
+from benchmark_helpers import cut_off, overlapping, texts
 from csvfiles import read_csv
-from figures.crops import CROPS, identity, record, recorded
+from figures.crops import CROPS, identity, record
+from figures.results import best_sample
 from figures.samples import draw_samples, fit_latents, samples
 
 import srvae_core as sr
@@ -17,9 +19,9 @@ import srvae_core as sr
 
 @pytest.fixture(scope="module")
 def drawn(shipped):
-    """What the figure shows, but with the start of the fit, which takes long, in the place of its end."""
-    name = sr.available_models(4)[-1]
-    return draw_samples(name, model=shipped(name), steps=0)
+    """What the figure shows at 4x, but with the start of the fit, which takes long, in the place of its end."""
+    variant, _ = best_sample(4, loss=math.inf, only=1.0)
+    return draw_samples(4, model=shipped(f"4x-{variant[-1]}"), steps=0)
 
 
 def test_samples_shows_mean_deviation_and_fit(drawn, tmp_path):
@@ -31,26 +33,49 @@ def test_samples_shows_mean_deviation_and_fit(drawn, tmp_path):
     assert drawn.psnr["sample 2"] == pytest.approx(metrics.psnr_y(drawn.drawn[1], drawn.hr, 4))
     crops_file = tmp_path / "crops.csv"
     record(drawn.rows, crops_file)
-    fig = samples(drawn, crops_file)
-    largest = next(float(r["value"]) for r in drawn.rows if r["measure"] == "largest")
-    assert largest == pytest.approx(drawn.deviation.max(), abs=1e-4)
-    assert f"std: 0 to {largest:.1f} of 255" in titles(fig)
-    assert [len(ax.images) for ax in fig.axes] == [1] * 10
-    assert f"fitted z, {recorded(drawn.rows, 'fitted z', path=crops_file):.2f} dB" in titles(fig)
+    fig = samples([drawn, drawn], crops_file)
+    values = {(r["panel"], r["measure"]): float(r["value"]) for r in drawn.rows}
+    assert values["deviation", "largest"] == pytest.approx(drawn.deviation.max(), abs=1e-4)
+    error = np.abs(drawn.zero.astype(float) - drawn.hr).mean(2)
+    np.testing.assert_allclose(drawn.error, error, atol=1e-3)
+    agreement = np.corrcoef(error.ravel(), drawn.deviation.ravel())[0, 1]
+    assert values["deviation", "correlation with the error"] == pytest.approx(agreement, abs=1e-3)
+    words = texts(fig)
+    for i in range(4):
+        place = words.index(f"{drawn.model}, sample {i + 1}")
+        assert words[place + 1 : place + 3] == ["temperature 1", f"{values[f'sample {i + 1}', 'psnr']:.2f} dB"]
     assert not overlapping(fig)
+    assert not cut_off(fig, sr.PATCH)
+    plt.close(fig)
+
+
+def test_maps_have_one_scale_and_a_bar(drawn, tmp_path):
+    """What is twice as far off in one map has the colour of twice the level in every other."""
+    brighter = replace(drawn, zero=drawn.bicubic)
+    fig = samples([drawn, brighter], tmp_path / "crops.csv")
+    bars = [child for ax in fig.axes for child in ax.child_axes]
+    maps = [(d.deviation, d.error) for d in (drawn, brighter)]
+    top, colours = np.percentile(maps, 99.5), plt.get_cmap("cividis")
+    assert [bar.get_ylim() for bar in bars] == [(0, pytest.approx(top))] * 2
+    shown = [ax.images[0].get_array() for ax in fig.axes[1:] if ax.images]
+    spread, error = (
+        sum(np.array_equal(picture, colours(values / top, bytes=True)[..., :3]) for picture in shown)
+        for values in maps[0]
+    )
+    assert (spread, error) == (2, 1)  # both blocks have this spread, one this error
     plt.close(fig)
 
 
 def test_too_few_samples_are_refused(drawn):
     with pytest.raises(ValueError, match="the figure shows 4 samples, so count must be at least that, not 3"):
-        draw_samples("4x-D", count=3)
+        draw_samples(4, count=3)
     with pytest.raises(ValueError, match="the figure shows 4 samples, not 2"):
-        samples(replace(drawn, drawn=drawn.drawn[:2]))
+        samples([replace(drawn, drawn=drawn.drawn[:2])])
 
 
 @pytest.mark.slow
 def test_recorded_numbers_are_those_of_the_shipped_model(drawn):
-    known = {identity(r): float(r["value"]) for r in read_csv(CROPS) if r["figure"] == "samples"}
+    known = {identity(r): float(r["value"]) for r in read_csv(CROPS) if r["figure"] == "samples_4x"}
     hint = "run python notebooks/draw.py samples"
     assert known.keys() == {identity(row) for row in drawn.rows}, hint
     for row in drawn.rows:

@@ -1,9 +1,8 @@
-"""What all figures share: colours, borders, files."""
+"""What all figures share: colours, files."""
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pytest
-from figures.style import COLOURS, PEER_COLOURS, colour, save, show
+from figures.style import COLOURS, PEER_COLOURS, colour, save
 from matplotlib.figure import Figure
 
 
@@ -14,16 +13,6 @@ def test_every_method_has_a_colour_of_its_own():
     assert colour("A", peers) != colour("B", peers)
     assert colour("SR-VAE-D", peers) == COLOURS["SR-VAE-D"]
     assert colour("nobody", peers) == "#000000"
-
-
-def test_pictures_are_shown_pixel_by_pixel():
-    fig = Figure()
-    ax = fig.add_subplot()
-    show(ax, np.zeros((4, 4, 3), np.uint8), "title", "#ff0000")
-    assert ax.images[0].get_interpolation() == "nearest"
-    assert ax.get_title() == "title"
-    assert not [*ax.get_xticks(), *ax.get_yticks()]
-    assert all(spine.get_edgecolor() == (1, 0, 0, 1) for spine in ax.spines.values())
 
 
 def test_a_figure_is_written_whole_or_not_at_all(tmp_path, monkeypatch):

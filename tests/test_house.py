@@ -16,11 +16,14 @@ FLOORS = {
     "directions": 2,
     "regions": 2,
     "csvfiles": 2,
-    "benchmarks": 3,
-    "training": 3,
-    "enlarging": 3,
+    "vgg": 3,
+    "benchmarks": 4,
+    "training": 4,
+    "enlarging": 4,
+    "viewer": 5,
+    "figures": 6,
 }
-FLOORS |= {"viewer": 4, "figures": 4, "evaluate": 5, "train": 5, "draw": 5, "enlarge": 5}
+FLOORS |= dict.fromkeys(("evaluate", "train", "draw", "enlarge"), 7)
 FILES = [ROOT / "srvae_images.py", ROOT / "srvae_core.py", *sorted(NOTEBOOKS.rglob("*.py"))]
 LARGEST = {"srvae_core.py": 1225}  # lines; the others have 500
 FLAT = {"release_layers"}  # functions that are one table

@@ -1,14 +1,15 @@
 """The command line of ``notebooks/evaluate.py``.
 
 python notebooks/evaluate.py scores     # all that README and figures need, into data/results.csv; resumes
-python notebooks/evaluate.py readme     # the tables of data/results.csv, into README.md
+python notebooks/evaluate.py readme     # table and verdict of data/results.csv, into README.md
 python notebooks/evaluate.py speed      # milliseconds of an answer, the release's way, a sampler's step
 python notebooks/evaluate.py memory     # peak memory of large answers, each in a process of its own
 python notebooks/evaluate.py slider     # milliseconds of a slider's step in the view
 
 Scores are of the bundled photographs, Set5 and Set14, unless --sets says otherwise. Benchmark images are downloaded,
 or read from the folder that the environment variable SRVAE_BENCHMARKS names; NIQE's model of natural photographs
-likewise, or from the file SRVAE_NIQE. Everything is checked before anything is computed: what is missing or wrong is
+likewise, or from the file SRVAE_NIQE. The VGG distance needs a VGG-19 file, which --vgg or SRVAE_VGG names; without it
+that column stays as it is. Everything is checked before anything is computed: what is missing or wrong is
 named, and the exit code is 1, or 2 where a word of the command is wrong; default sets that cannot be had are named and
 left out. A call that is stopped or killed goes on when its command is given again.
 """
@@ -16,6 +17,7 @@ left out. A call that is stopped or killed goes on when its command is given aga
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,7 +31,7 @@ from .answers import SETTINGS
 from .evaluate import DEFAULT_SETS, evaluate
 from .peers import named_peers
 from .sets import SetMissingError, at_hand
-from .tables import write_readme
+from .summary import write_readme
 
 INTERRUPTED = 130  # the exit code of commands that Ctrl-C ends
 
@@ -61,18 +63,25 @@ def main(arguments: Sequence[str] | None = None, more: Sequence[Callable[[object
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     _add_scores(commands)
-    command = commands.add_parser("readme", help="write the results tables into README.md")
+    command = commands.add_parser("readme", help="write the table of results and what it says into README.md")
     command.set_defaults(run=_run_readme)
     command = commands.add_parser("speed", help="milliseconds of an answer, the release's way, a sampler's step")
-    command.add_argument("--repeats", type=int, default=3)
-    command.add_argument("--size", type=int, default=speed.LARGEST, help="edge of the answer in pixels, at most this")
+    command.add_argument("--repeats", type=int, default=3, help="turns, of which the fastest counts [%(default)s]")
+    command.add_argument(
+        "--size", type=int, default=speed.LARGEST, help="edge of the answer in pixels, a multiple of 8 [%(default)s]"
+    )
     command.set_defaults(run=_run_speed)
     command = commands.add_parser("memory", help="peak memory of 4x enlargements")
-    command.add_argument("--sizes", type=int, nargs="+", default=[1024, 2048], help="edges of the LR image")
+    command.add_argument(
+        "--sizes", type=int, nargs="+", default=[1024, 2048], metavar="N", help="edges of the LR image [1024 2048]"
+    )
     command.add_argument("--inside", type=int, help=argparse.SUPPRESS)  # what the process of its own is told
     command.set_defaults(run=_run_memory)
     for add in more:  # given from outside, since benchmarks import nothing of the view
         add(commands)
+    if not (sys.argv[1:] if arguments is None else arguments):
+        parser.print_help(sys.stderr)
+        parser.exit(2)  # as for any other command that cannot be understood
     options = parser.parse_args(arguments)
     if "peer" in options:
         options.peers = checked_peers(parser, options.peer)
@@ -114,7 +123,15 @@ def _add_scores(commands: argparse._SubParsersAction) -> None:
         metavar="NAME=FOLDER",
         help="another method's answers FOLDER/SET/x4/IMAGE.png, to all sets at all scales",
     )
-    command.add_argument("--results", type=Path, default=RESULTS)
+    command.add_argument(
+        "--vgg",
+        metavar="FILE",
+        default=os.environ.get("SRVAE_VGG") or None,  # a variable that is set to nothing counts as not set
+        help="VGG-19 for the VGG distance, .caffemodel or .safetensors; rows without it are completed [$SRVAE_VGG]",
+    )
+    command.add_argument(
+        "--results", type=Path, default=RESULTS, metavar="FILE", help="where the rows go [data/results.csv]"
+    )
     command.set_defaults(run=_run_scores)
 
 
@@ -130,6 +147,7 @@ def _run_scores(options: argparse.Namespace) -> None:
         peers=options.peers,
         scales=options.scales,
         results=options.results,
+        vgg=options.vgg,
     )
     print(f"{len(rows)} rows in {options.results}")
 

@@ -11,7 +11,7 @@ from csvfiles import Row
 
 import srvae_core as sr
 
-from .answers import ROUNDS, SETTINGS, plan
+from .answers import ROUNDS, SETTINGS, Request, plan
 from .peers import answers_version
 from .results import KEY_COLUMNS, Key
 
@@ -55,9 +55,14 @@ class Job:
         return self.round, self.method, self.scale, self.dataset
 
     @property
+    def request(self) -> Request:
+        """What a model is asked for; bicubic and files count as one answer, for scoring takes time."""
+        return SETTINGS.get(self.settings, SETTINGS["default"])
+
+    @property
     def work(self) -> int:
-        """Tenths of a default answer to one pixel; bicubic and files count as one answer, for scoring takes time."""
-        return SETTINGS.get(self.settings, SETTINGS["default"]).work
+        """Tenths of a default answer to one pixel."""
+        return self.request.work
 
 
 @dataclass(frozen=True)
@@ -131,7 +136,7 @@ def jobs(
     planned = []
     for dataset in dict.fromkeys(sets):
         for scale in scales_of(models, scales):
-            planned.append(Job("Bicubic", scale, dataset, "default", sr.__version__))
+            planned.append(Job("Bicubic", scale, dataset, "default", sr.ANSWERS_SINCE))
             for name, folder in (peers or {}).items():
                 version = answers_version(Path(folder), dataset, scale)
                 planned.append(Job(name, scale, dataset, "files", version, peer=folder))

@@ -103,12 +103,12 @@ def wrong_answers(folder: Path, dataset: str, scale: int, sizes: Mapping[str, Si
 
 
 def answers_version(folder: Path, dataset: str, scale: int) -> str:
-    """This project's version and the beginning of the sha256 of all answers: other files give other rows."""
+    """The version of the answers and the beginning of the sha256 of all answers: other files give other rows."""
     files, _ = find_answers(folder, dataset, scale)
     digest = hashlib.sha256()
     for name, path in files.items():
         digest.update(f"{name}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return f"{sr.__version__}+{digest.hexdigest()[:8]}"
+    return f"{sr.ANSWERS_SINCE}+{digest.hexdigest()[:8]}"
 
 
 def peer_answer(folder: Path, dataset: str, scale: int, name: str) -> np.ndarray:

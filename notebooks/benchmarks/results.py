@@ -11,9 +11,10 @@ from csvfiles import RESULTS, Row, read_csv, write_csv
 from .answers import SETTINGS
 
 KEY_COLUMNS = ("method", "scale", "set", "settings")  # tell one row from another
-SCORE_COLUMNS = ("psnr", "ssim", "niqe", "lr_psnr", "diversity", "seconds")
+SCORE_COLUMNS = ("psnr", "ssim", "niqe", "vgg", "lr_psnr", "diversity", "seconds")
 RESULT_COLUMNS = ("method", "scale", "set", "images", *SCORE_COLUMNS, "settings", "version")
 IMAGE_COLUMNS = (*KEY_COLUMNS, "version", "image", "megapixels", *SCORE_COLUMNS)  # of the file of single images
+LATER_COLUMNS = ("vgg",)  # files of version 0.1 lack them; what they do not say is blank
 
 ALWAYS_THERE = ("scale", "images", "psnr", "ssim", "lr_psnr")  # while other numbers may be blank
 
@@ -33,13 +34,27 @@ def read_results(path: Path = RESULTS) -> list[Row]:
             twice. The message says where.
         OSError: it cannot be opened.
     """
-    rows = read_csv(path, RESULT_COLUMNS)
+    rows = _read(path, RESULT_COLUMNS)
     for row in rows:
         check_numbers(row, ("scale", "images", *SCORE_COLUMNS), path, needed=ALWAYS_THERE)
     twice = [key for key, count in Counter(map(key_of, rows)).items() if count > 1]
     if twice:
         raise ValueError(f"{path} has two rows of {', '.join(twice[0])}: remove one of them")
     return rows
+
+
+def _read(path: Path, columns: tuple[str, ...]) -> list[Row]:
+    """The rows of a file of these columns, or of those that version 0.1 wrote; ValueError where it has neither."""
+    try:
+        return read_csv(path, columns)
+    except ValueError:
+        try:
+            rows = read_csv(path, [name for name in columns if name not in LATER_COLUMNS])
+        except ValueError:
+            rows = None
+        if rows is None:
+            raise  # what is wrong by the present columns
+        return [{name: row.get(name, "") for name in columns} for row in rows]
 
 
 def check_numbers(row: Row, columns: Iterable[str], path: Path, needed: Iterable[str] = ()) -> None:
@@ -82,7 +97,7 @@ class ImageRows:
             raise ValueError(f"results go into a file that ends in .csv, not into {results}")
         self.path = results.with_suffix(".partial.csv")
         try:
-            rows = read_csv(self.path, IMAGE_COLUMNS)
+            rows = _read(self.path, IMAGE_COLUMNS)
             for row in rows:
                 check_numbers(row, ("megapixels", *SCORE_COLUMNS), self.path)
         except ValueError as error:
@@ -93,14 +108,15 @@ class ImageRows:
     def _key(row: Row) -> Key:
         return (*key_of(row), row["version"], row["image"])
 
-    def find(self, head: Row, image: str, megapixels: float, *, with_niqe: bool) -> Row | None:
-        """The row of an image, if it is of a picture of that size, and has been asked for NIQE where that is wanted.
+    def find(self, head: Row, image: str, megapixels: float, asked: Iterable[str] = ()) -> Row | None:
+        """The row of an image, if it is of a picture of that size and has what is asked for.
 
         Args:
             head: the columns that tell its row of the results, and the version.
+            asked: scores that must have been asked for; they are not blank then, but NaN where they cannot be had.
         """
         row = self._rows.get(self._key({**head, "image": image}))
-        fits = row is not None and row["megapixels"] == str(megapixels) and (row["niqe"] != "" or not with_niqe)
+        fits = row is not None and row["megapixels"] == str(megapixels) and all(row[name] != "" for name in asked)
         return row if fits else None
 
     def add(self, row: Row) -> None:

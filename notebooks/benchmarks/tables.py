@@ -1,7 +1,7 @@
-"""The README's tables, made of the CSV files in data/.
+"""The long tables of Paper_Figures, made of the CSV files in data/; each function gives Markdown.
 
-    print(tables())   # Markdown
-    write_readme()    # between the README's markers
+    display(Markdown(published_table(4)))
+    display(Markdown(answers_and_samples()))
 
 Cells stay text from the file to the page, so that what is called best is what one sees to be best.
 """
@@ -9,24 +9,43 @@ Cells stay text from the file to the page, so that what is called best is what o
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import product
 from operator import itemgetter
-from pathlib import Path
 
-from csvfiles import DATA, PRINTED, PUBLISHED, Row, read_csv
+from csvfiles import PRINTED, PUBLISHED, Row, read_csv
 
 import srvae_core as sr
 
 from .answers import SAMPLES_PER_IMAGE, SETTINGS
 from .results import read_results
 
-README = DATA.parent / "README.md"
-START_MARKER, END_MARKER = "<!-- results:start -->", "<!-- results:end -->"
 TABLE_SETS = ("Set5", "Set14", "BSD100", "Urban100", "Manga109")  # the columns of the paper's table
+ALL_SETS = ("bundled", *TABLE_SETS)
 HERE = " (here)"  # marks the rows that this project measured
+MODELS = ("SR-VAE-D", "SR-VAE-P")
+SAMPLES = "temperature 1"  # the settings of samples of the prior
 
 Cells = dict[str, tuple[str, ...]]  # set -> (PSNR, SSIM, PI) as text
+
+
+def table_lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A Markdown table, line by line."""
+    return [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]]
+
+
+def sets_of(results: Iterable[Row]) -> list[str]:
+    """The sets that rows are of: as in the paper's table, the bundled photographs before and others after them."""
+    rank = {name: i for i, name in enumerate(ALL_SETS)}
+    return sorted({r["set"] for r in results}, key=lambda name: (rank.get(name, len(rank)), name))
+
+
+def by_key(results: Iterable[Row]) -> dict[tuple[str, str, str, str], Row]:
+    """Rows of the results by scale, method, settings and set."""
+    return {(r["scale"], r["method"], r["settings"], r["set"]): r for r in results}
+
+
+# -- The paper's table --------------------------------------------------------------------------------------
 
 
 def paper_table(scale: int, published: list[Row], results: list[Row]) -> dict[str, Cells]:
@@ -58,32 +77,19 @@ def best_values(table: dict[str, Cells]) -> dict[tuple[str, int], str]:
     return best
 
 
-def markdown(published: list[Row], results: list[Row], printed: list[Row]) -> str:
-    """The README's results: :func:`paper_lines`, :func:`gap_lines`, :func:`sample_lines` and :func:`release_lines`.
+def published_table(scale: int, published: list[Row] | None = None, results: list[Row] | None = None) -> str:
+    """The paper's table of one scale with this project's rows beneath, best values bold.
 
     Args:
-        published: rows of :data:`csvfiles.PUBLISHED`.
-        results: rows of :data:`csvfiles.RESULTS`.
-        printed: rows of :data:`csvfiles.PRINTED`.
+        scale: 4 or 8.
+        published: rows of :data:`csvfiles.PUBLISHED`; read from there unless given.
+        results: rows of :data:`csvfiles.RESULTS` likewise.
+
+    Raises:
+        ValueError: a file of data/ is damaged.
     """
-    papers = [paper_lines(scale, published, results) for scale in sr.SCALES]
-    note = (
-        f"Rows marked “{HERE.strip(' ()')}” are this project's, at default settings. PI needs Ma's score, which "
-        "cannot be had, so it is blank there; NIQE, its other half, follows."
-    )
-    # parts for which nothing has been measured have no lines and are left out
-    parts = [*papers, [note], gap_lines(published, results), sample_lines(results), release_lines(results, printed)]
-    return "\n\n".join("\n".join(lines) for lines in parts if lines)
-
-
-def table_lines(head: list[str], rows: Iterable[list[str]]) -> list[str]:
-    """A Markdown table, line by line."""
-    return [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]]
-
-
-def paper_lines(scale: int, published: list[Row], results: list[Row]) -> list[str]:
-    """The paper's table of one scale with this project's rows beneath, best values bold."""
-    table = paper_table(scale, published, results)
+    published = read_csv(PUBLISHED) if published is None else published
+    table = paper_table(scale, published, read_results() if results is None else results)
     best = best_values(table)
 
     def cell(row: Cells, dataset: str) -> str:
@@ -92,11 +98,20 @@ def paper_lines(scale: int, published: list[Row], results: list[Row]) -> list[st
 
     rows = [[method, *(cell(row, dataset) for dataset in TABLE_SETS)] for method, row in table.items()]
     title = f"**{scale}x**: PSNR in dB / SSIM / PI (lower is better), best values bold"
-    return [title, "", *table_lines(["method", *TABLE_SETS], rows)]
+    note = (
+        f"Rows marked “{HERE.strip(' ()')}” are this project's, at default settings. PI needs Ma's score, which "
+        "cannot be had, so it is blank there; NIQE is its other half."
+    )
+    return "\n".join([title, "", *table_lines(["method", *TABLE_SETS], rows), "", note])
 
 
-def gap_lines(published: list[Row], results: list[Row]) -> list[str]:
-    """How far this project's answers are from the published ones, and P's from D's, where both have a set."""
+def gains(published: list[Row] | None = None, results: list[Row] | None = None) -> str:
+    """How far this project's answers are from the published ones, and P's from D's, where both have a set.
+
+    Args and errors are those of :func:`published_table`; nothing measured gives "".
+    """
+    published = read_csv(PUBLISHED) if published is None else published
+    results = read_results() if results is None else results
     # (scale, method, set) -> PSNR and NIQE; the paper gives no NIQE
     theirs = {(r["scale"], r["method"], r["dataset"]): (float(r["psnr_y"]), math.nan) for r in published}
     ours = {
@@ -119,7 +134,7 @@ def gap_lines(published: list[Row], results: list[Row]) -> list[str]:
     title = (
         "**What is gained and what is missing**: PSNR in dB (and NIQE where both are measured here), ours minus theirs"
     )
-    return [title, "", *table_lines(["scale", "ours", "theirs", *sets], rows)] if rows else []
+    return "\n".join([title, "", *table_lines(["scale", "ours", "theirs", *sets], rows)]) if rows else ""
 
 
 def _gap(mine: tuple[float, float] | None, other: tuple[float, float] | None) -> str:
@@ -129,42 +144,68 @@ def _gap(mine: tuple[float, float] | None, other: tuple[float, float] | None) ->
     return " / ".join(f"{x - y:+.2f}" for x, y in zip(mine, other, strict=True) if not math.isnan(x - y))
 
 
-def sample_lines(results: list[Row]) -> list[str]:
-    """Single answers beside samples at temperature 1, on every set that was measured."""
-    measured = {(r["scale"], r["method"], r["settings"], r["set"]): r for r in results}
-    # sets as in the paper's table, those that it lacks after them
-    rank = {name: i for i, name in enumerate(["bundled", *TABLE_SETS])}
-    sets = [name for _, name in sorted((rank.get(r["set"], len(rank)), r["set"]) for r in results)]
-    sets = list(dict.fromkeys(sets))
-    kinds = {"default": "answer", "files": "answer", "temperature 1": f"samples, mean of {SAMPLES_PER_IMAGE}"}
+# -- Answers and samples ------------------------------------------------------------------------------------
+
+
+def answers_and_samples(results: list[Row] | None = None) -> str:
+    """Single answers beside samples at temperature 1, on every set that was measured.
+
+    Args:
+        results: rows of :data:`csvfiles.RESULTS`; read from there unless given.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    results = read_results() if results is None else results
+    measured, sets = by_key(results), sets_of(results)
+    kinds = {"default": "answer", "files": "answer", SAMPLES: f"samples, mean of {SAMPLES_PER_IMAGE}"}
     rows = []
     for scale, method in sorted({key[:2] for key in measured}):
         for settings, words in kinds.items():
             row = [measured.get((scale, method, settings, dataset)) for dataset in sets]
             if any(row):
-                name = f"{method} {words}" if method.startswith("SR-VAE") else method
+                name = f"{method} {words}" if method in MODELS else method
                 rows.append([f"{scale}x", name, *map(_scores, row)])
-    title = "**Answers and samples** (temperature 1): PSNR in dB / NIQE (low is good) / LR-PSNR in dB / diversity in %"
+    title = (
+        "**Answers and samples** (temperature 1): PSNR in dB / NIQE (lower is better) / VGG distance (lower is nearer "
+        "to the original) / LR-PSNR in dB / diversity in %"
+    )
     images = {r["set"]: r["images"] for r in results}
-    return [title, "", *table_lines(["scale", "method", *(f"{s}, {images[s]} images" for s in sets)], rows)]
+    head = ["scale", "method", *(f"{s}, {images[s]} images" for s in sets)]
+    return "\n".join([title, "", *table_lines(head, rows)])
 
 
 def _scores(row: Row | None) -> str:
-    """A cell of :func:`sample_lines`."""
-    digits = {"psnr": 2, "niqe": 2, "lr_psnr": 1, "diversity": 1}
+    """A cell of :func:`answers_and_samples`."""
+    digits = {"psnr": 2, "niqe": 2, "vgg": 3, "lr_psnr": 1, "diversity": 1}
     return " / ".join(f"{float(row[name]):.{n}f}" if row[name] else "–" for name, n in digits.items()) if row else ""
 
 
-def release_lines(results: list[Row], printed: list[Row]) -> list[str]:
-    """From this project's way to the release's, step by step, beside what the release's notebooks print."""
-    measured = {(r["scale"], r["method"], r["set"], r["settings"]): r for r in results}
+# -- The release's way --------------------------------------------------------------------------------------
+
+
+def like_for_like(results: list[Row] | None = None, printed: list[Row] | None = None) -> str:
+    """From this project's way to the release's, step by step, beside what the release's notebooks print.
+
+    Args:
+        results: rows of :data:`csvfiles.RESULTS`; read from there unless given.
+        printed: rows of :data:`csvfiles.PRINTED` likewise.
+
+    Returns:
+        Markdown; nothing measured gives "".
+
+    Raises:
+        ValueError: a file of data/ is damaged.
+    """
+    measured = by_key(read_results() if results is None else results)
+    printed = read_csv(PRINTED) if printed is None else printed
     theirs = {(r["scale"], r["method"], r["dataset"]): r for r in printed}
     ways = [name for name in SETTINGS if not name.startswith("temperature")]
     # the first two ways are measured on every set; only sets with the others belong here
-    compared = sorted({key[:3] for key in measured if key[3] in ways[2:]})
+    compared = sorted({(scale, method, name) for scale, method, settings, name in measured if settings in ways[2:]})
     rows = []
     for scale, method, dataset in compared:
-        cells = [_speed_and_scores(measured.get((scale, method, dataset, name))) for name in ways]
+        cells = [_speed_and_scores(measured.get((scale, method, way, dataset))) for way in ways]
         r = theirs.get((scale, method, dataset))
         cells.append(f"{float(r['psnr_y']):.2f} / {float(r['ssim_y']):.4f}" if r else "")
         rows.append([f"{scale}x", method, dataset, *cells])
@@ -172,40 +213,10 @@ def release_lines(results: list[Row], printed: list[Row]) -> list[str]:
         "**Like for like with the release**: PSNR in dB / SSIM / seconds per megapixel. The release scores unrounded "
         "output of its own tiling with self-ensemble, without back-projection (here at the model's own temperature)"
     )
-    return [title, "", *table_lines(["scale", "method", "set", *ways, "release's notebook"], rows)] if rows else []
+    head = ["scale", "method", "set", *ways, "release's notebook"]
+    return "\n".join([title, "", *table_lines(head, rows)]) if rows else ""
 
 
 def _speed_and_scores(row: Row | None) -> str:
-    """A cell of :func:`release_lines`."""
+    """A cell of :func:`like_for_like`."""
     return f"{float(row['psnr']):.2f} / {float(row['ssim']):.4f} / {float(row['seconds']):.1f}" if row else ""
-
-
-def with_results(readme: str, tables: str) -> str:
-    """A README's text with the tables between its markers.
-
-    Raises:
-        ValueError: it has no such markers.
-    """
-    # an empty start or end means that partition met no marker
-    before, start, rest = readme.partition(START_MARKER)
-    _, end, after = rest.partition(END_MARKER)
-    if not (start and end):
-        raise ValueError(f"the README lacks the markers {START_MARKER} and {END_MARKER}")
-    return f"{before}{START_MARKER}\n\n{tables}\n\n{END_MARKER}{after}"
-
-
-def write_readme(readme: Path = README) -> None:
-    """Put the tables of data/results.csv into the README.
-
-    Raises:
-        ValueError: it has no markers for them, or a file of data/ is damaged.
-        OSError: it cannot be read or written.
-    """
-    text = with_results(readme.read_text(encoding="utf-8"), tables())
-    with sr.written_whole(readme) as part:
-        part.write_text(text, encoding="utf-8", newline="\n")
-
-
-def tables() -> str:
-    """:func:`markdown` of the files in data; raises ValueError where one is damaged."""
-    return markdown(read_csv(PUBLISHED), read_results(), read_csv(PRINTED))

@@ -98,6 +98,9 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--memory", action="store_true", help="print the peak memory of this process at the end")
     with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stderr(sys.stderr if _first() else nowhere):
+        if not (sys.argv[1:] if arguments is None else arguments):
+            parser.print_help(sys.stderr)
+            parser.exit(2)
         return parser.parse_args(arguments)
 
 

@@ -49,11 +49,5 @@ def recorded(rows: Sequence[Row], panel: str, measure: str = "psnr", path: Path 
     return next(values, None)
 
 
-def labelled(words: str, rows: Sequence[Row], panel: str, path: Path = CROPS) -> str:
-    """A panel's title: its PSNR follows the words where the file has it."""
-    value = recorded(rows, panel, path=path)
-    return words if value is None else f"{words}, {value:.2f} dB"
-
-
 def _picture(row: Row) -> tuple[str, ...]:
     return row["figure"], row["set"], row["image"]

@@ -189,7 +189,7 @@ def draw_encoder(drawing: Drawing, y: float) -> None:
 
 
 def draw_generator(drawing: Drawing, y: float) -> None:
-    drawing.title(y, "Generator g(x): what shapes the noise", "generator")
+    drawing.title(y, "Generator g(x): a factor for the noise of each latent", "generator")
     drawing.incoming(FIRST_COLUMN, y, f"LR enlarged, x\n{PATCH_SHAPE}")
     end = drawing.row(y, SECOND_COLUMN, ["generator1", "generator2"], "generator")
     drawing.box(end + GAP, y, ["mvn", "mean 0, sd 1", size_text(drawing.shape("generator2"))], "generator")

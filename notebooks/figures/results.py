@@ -1,87 +1,24 @@
-"""What data/results.csv holds: the table beside the paper's, the walk over temperatures, quality against time."""
+"""What data/results.csv holds: the walk over temperatures, the samples worth showing, quality against time."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import matplotlib.pyplot as plt
 from benchmarks.results import read_results
-from benchmarks.tables import HERE, TABLE_SETS, Cells, best_values, paper_table
-from csvfiles import PUBLISHED, Row, read_csv
+from csvfiles import Row
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MultipleLocator
+from matplotlib.ticker import LogLocator, MultipleLocator, NullFormatter
 
 import srvae_core as sr
 
 from .style import COLOURS, FIGURE_WIDTH, colour
 
-# -- table --------------------------------------------------------------------------------------------------
 
-LINE_HEIGHT = 0.185  # inches
-NAMES_WIDTH = 1.55  # inches, of the column of methods
-CELL_WIDTH = (FIGURE_WIDTH - 1.6) / (3 * len(TABLE_SETS))
-
-
-def table(published: list[Row] | None = None, results: list[Row] | None = None) -> Figure:
-    """The paper's table and, beneath each scale, this project's rows; the best of each column is bold.
-
-    Args:
-        published: rows of the paper's table; those of data/ unless given.
-        results: rows of data/results.csv likewise.
-    """
-    published = read_csv(PUBLISHED) if published is None else published
-    results = read_results() if results is None else results
-    tables = {scale: paper_table(scale, published, results) for scale in sr.SCALES}
-    lines = sum(len(rows) + 3 for rows in tables.values()) + 1
-    fig = plt.figure(figsize=(FIGURE_WIDTH, lines * LINE_HEIGHT))
-    ax = fig.add_axes((0, 0, 1, 1))
-    ax.set(xlim=(0, FIGURE_WIDTH), ylim=(lines, 0))  # x in inches, y in lines from the top
-    ax.axis("off")
-    y = 0.15
-    for scale, rows in tables.items():
-        _draw_head(ax, y, scale)
-        y = _draw_rows(ax, y + 2.2, rows) + 0.8
-    note = "(here): measured by this project at default settings. PI needs Ma's score, which cannot be had. Bold: best."
-    ax.text(0.1, y - 0.2, note, fontsize=7, va="center")
-    return fig
-
-
-def _draw_rule(ax: Axes, y: float, weight: float = 0.8) -> None:
-    ax.plot([0.05, FIGURE_WIDTH - 0.05], [y, y], color="black", lw=weight)
-
-
-def _draw_head(ax: Axes, y: float, scale: int) -> None:
-    """Two lines: the sets, and the scores of each."""
-    _draw_rule(ax, y, 1.2)
-    ax.text(0.1, y + 0.6, f"{scale}x", va="center", fontweight="bold")
-    ax.text(0.1, y + 1.6, "method", va="center", fontsize=7)
-    for i, dataset in enumerate(TABLE_SETS):
-        middle = NAMES_WIDTH + (3 * i + 1.5) * CELL_WIDTH
-        ax.text(middle, y + 0.6, dataset, ha="center", va="center", fontweight="bold")
-        for j, name in enumerate(("PSNR", "SSIM", "PI")):
-            x = NAMES_WIDTH + (3 * i + j + 0.5) * CELL_WIDTH
-            ax.text(x, y + 1.6, name, ha="center", va="center", fontsize=7)
-
-
-def _draw_rows(ax: Axes, y: float, rows: dict[str, Cells]) -> float:
-    """A line for each method, between two rules; returns where the last one lies."""
-    best = best_values(rows)
-    _draw_rule(ax, y)
-    ours = False
-    for method, row in rows.items():
-        if method.endswith(HERE) and not ours:
-            _draw_rule(ax, y, 0.5)
-            ours = True
-        ax.text(0.1, y + 0.5, method, va="center", fontsize=7.5, color=colour(method.removesuffix(HERE)))
-        for i, dataset in enumerate(TABLE_SETS):
-            for j, text in enumerate(row.get(dataset, ())):
-                weight = "bold" if text and text == best[dataset, j] else "normal"
-                place = NAMES_WIDTH + (3 * i + j + 0.5) * CELL_WIDTH, y + 0.5
-                ax.text(*place, text or "–", ha="center", va="center", fontsize=7, fontweight=weight)
-        y += 1
-    _draw_rule(ax, y, 1.2)
-    return y
+class NotMeasuredError(LookupError):
+    """data/results.csv lacks rows that a figure needs; the message says which command measures them."""
 
 
 # -- temperature --------------------------------------------------------------------------------------------
@@ -90,9 +27,12 @@ MEASURES = {
     "psnr": "PSNR (dB)",
     "lr_psnr": "LR-PSNR (dB)",
     "niqe": "NIQE (lower is better)",
+    "vgg": "VGG distance (lower is better)",
     "diversity": "diversity (%)",
 }
 LINES = {4: ("-", "o"), 8: ("--", "s")}  # scale -> line and marker
+VARIANTS = ("SR-VAE-D", "SR-VAE-P")
+LARGEST_LOSS = 1.0  # dB: what samples that stand for all others in a figure may lose to D's answer
 
 
 def temperature_of(settings: str) -> float | None:
@@ -111,36 +51,101 @@ def walk(results: list[Row], method: str, scale: int, dataset: str, measure: str
         t = temperature_of(r["settings"])
         if t is None or (r["method"], r["scale"], r["set"]) != (method, str(scale), dataset):
             continue
-        if value := r[measure] or ("0" if measure == "diversity" else ""):
+        if value := r.get(measure) or ("0" if measure == "diversity" and not t else ""):
             points.append((t, float(value)))
     return sorted(points)
 
 
-def temperature(results: list[Row] | None = None, dataset: str = "bundled") -> Figure:
-    """The perception-distortion walk: four scores against the temperature, for every variant and scale.
+def best_sample(
+    scale: int,
+    results: list[Row] | None = None,
+    dataset: str = "bundled",
+    *,
+    loss: float = LARGEST_LOSS,
+    only: float | None = None,
+) -> tuple[str, float]:
+    """Which samples figures show: of those that lose little to D's answer, the ones of the lowest NIQE.
+
+    Chosen among all temperatures above 0 that were measured, of both variants.
+
+    Args:
+        loss: dB of PSNR that they may lose at most.
+        only: the one temperature to choose from; all by default.
+
+    Returns:
+        The variant, such as "SR-VAE-D", and the temperature.
 
     Raises:
-        LookupError: the results lack these rows; the message says which command makes them.
+        NotMeasuredError: the results lack these rows, or all samples lose more.
     """
     results = read_results() if results is None else results
-    if not any(r["set"] == dataset and temperature_of(r["settings"]) for r in results):
-        raise LookupError(_missing(dataset))
-    fig, axes = plt.subplots(2, 2, figsize=(FIGURE_WIDTH, 5.0), sharex=True, layout="constrained")
-    for ax, (measure, words) in zip(axes.flat, MEASURES.items(), strict=True):
-        for method in ("SR-VAE-D", "SR-VAE-P"):
-            for scale, (line, marker) in LINES.items():
-                if points := walk(results, method, scale, dataset, measure):
-                    x, y = zip(*points, strict=True)
-                    ax.plot(x, y, line, marker=marker, ms=4, color=COLOURS[method], label=f"{method} {scale}x")
-        if not ax.lines:
-            ax.text(0.5, 0.5, "not measured", transform=ax.transAxes, ha="center")
-        ax.set_title(words, loc="left")
-        ax.grid(alpha=0.3)
-    for ax in axes[1]:
+    answer = dict(walk(results, VARIANTS[0], scale, dataset, "psnr")).get(0.0)
+    if answer is None:
+        raise NotMeasuredError(missing(dataset))
+    found = []
+    for method in VARIANTS:
+        niqe = dict(walk(results, method, scale, dataset, "niqe"))
+        for t, psnr in walk(results, method, scale, dataset, "psnr"):
+            if t > 0 and only in (None, t) and t in niqe and psnr >= answer - loss:
+                found.append((niqe[t], method, t))
+    if not found:
+        raise NotMeasuredError(f"{missing(dataset)}, or no sample comes within {loss:g} dB of D's answer at {scale}x")
+    _, method, t = min(found)
+    return method, t
+
+
+def temperature(results: list[Row] | None = None, dataset: str = "bundled") -> Figure:
+    """The perception-distortion walk: all scores that were measured against the temperature, of every model.
+
+    Rings mark the samples that the comparisons show, see :func:`best_sample`.
+
+    Raises:
+        NotMeasuredError: the results lack these rows; the message says which command makes them.
+    """
+    results = read_results() if results is None else results
+    models = [(method, scale) for method in VARIANTS for scale in sr.SCALES]
+    walks = {(measure, *m): walk(results, *m, dataset, measure) for measure in MEASURES for m in models}
+    # an answer alone has a diversity, 0, which is no measurement
+    measures = [name for name in MEASURES if any(t > 0 for m in models for t, _ in walks[name, *m])]
+    if not measures:
+        raise NotMeasuredError(missing(dataset))
+    ringed = _ringed(results, dataset)
+    lines = -(-len(measures) // 2)
+    fig, axes = plt.subplots(lines, 2, figsize=(FIGURE_WIDTH, 2.4 * lines), layout="constrained", squeeze=False)
+    for ax, measure in zip(axes.flat, measures, strict=False):
+        for method, scale in models:
+            form, marker = LINES[scale]
+            points = walks[measure, method, scale]
+            x, y = [t for t, _ in points], [value for _, value in points]
+            ax.plot(x, y, form, marker=marker, ms=4, color=COLOURS[method], label=f"{method} {scale}x")
+            for t, value in points:
+                if (method, scale, t) in ringed:
+                    ax.plot(t, value, "o", ms=10, mfc="none", mec="black", label="_ring")
+        ax.set_title(MEASURES[measure], loc="left")
         ax.set_xlabel("temperature (0: deterministic, 1: the prior)")
         ax.xaxis.set_major_locator(MultipleLocator(0.25))
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=4)
+        ax.grid(alpha=0.3)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    if ringed:
+        handles.append(plt.Line2D([], [], ls="", marker="o", ms=10, mfc="none", mec="black"))
+        labels.append("samples of the comparisons")
+    *_, last = axes.flat
+    if last.lines:
+        fig.legend(handles, labels, loc="outside upper center", ncols=5)
+    else:  # an odd number of scores leaves a place
+        last.axis("off")
+        last.legend(handles, labels, loc="center")
     return fig
+
+
+def _ringed(results: list[Row], dataset: str) -> set[tuple[str, int, float]]:
+    """Method, scale and temperature of the samples that comparisons show, as far as the results tell."""
+    found = set()
+    for scale in sr.SCALES:
+        with suppress(NotMeasuredError):
+            method, t = best_sample(scale, results, dataset)
+            found.add((method, scale, t))
+    return found
 
 
 # -- quality_vs_time ----------------------------------------------------------------------------------------
@@ -156,32 +161,43 @@ MARKERS = {  # settings -> marker and words
 def quality_vs_time(results: list[Row] | None = None, dataset: str = "Set5") -> Figure:
     """PSNR against seconds per megapixel of the answer; peers, whose time is not known, as lines.
 
+    Bicubic is hundreds of times quicker, so it stands in the titles. Markers are hollow: none hides another.
+
     Raises:
-        LookupError: the results lack these rows; the message says which command makes them.
+        NotMeasuredError: the results lack these rows; the message says which command makes them.
     """
     results = read_results() if results is None else results
     chosen = [r for r in results if r["set"] == dataset and r["settings"] in (*MARKERS, "files")]
     if all(r["method"] == "Bicubic" for r in chosen):
-        raise LookupError(_missing(dataset))
+        raise NotMeasuredError(missing(dataset))
     peers = sorted({r["method"] for r in chosen if r["settings"] == "files"})
-    fig, axes = plt.subplots(1, 2, figsize=(FIGURE_WIDTH, 3.6), layout="constrained")
+    fig, axes = plt.subplots(1, 2, figsize=(FIGURE_WIDTH, 3.4), layout="constrained")
     for ax, scale in zip(axes, sr.SCALES, strict=True):
-        _draw_points(ax, [r for r in chosen if r["scale"] == str(scale)], peers)
+        rows = [r for r in chosen if r["scale"] == str(scale)]
+        _draw_points(ax, [r for r in rows if r["method"] != "Bicubic"], peers)
         ax.set(xscale="log", xlabel="seconds per megapixel of the answer")
+        ax.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         ax.xaxis.set_major_formatter("{x:g}")
-        ax.set_title(f"{dataset} {scale}x, PSNR (dB)", loc="left")
+        ax.xaxis.set_minor_formatter(NullFormatter())
+        lines = [f"{dataset} {scale}x, PSNR (dB)"]
+        lines += [
+            f"not drawn: bicubic, {float(r['psnr']):.2f} dB in {float(r['seconds']):.2f} s"
+            for r in rows
+            if r["method"] == "Bicubic"
+        ]
+        ax.set_title("\n".join(lines), loc="left")
         ax.grid(alpha=0.3, which="both")
     # colours say the method, markers how it was asked
-    methods = sorted({r["method"] for r in chosen if r["settings"] != "files"})
+    methods = sorted({r["method"] for r in chosen if r["settings"] != "files"} - {"Bicubic"})
     used = {r["settings"] for r in chosen if r["method"] != "Bicubic"}
     handles = [plt.Line2D([], [], color=colour(m), lw=4, label=m) for m in methods]
     handles += [plt.Line2D([], [], color=colour(p, peers), ls=":", label=f"{p} (time unknown)") for p in peers]
     handles += [
-        plt.Line2D([], [], color="#444444", ls="", marker=marker, label=words)
+        plt.Line2D([], [], color="#444444", ls="", marker=marker, mfc="none", mew=1.6, label=words)
         for name, (marker, words) in MARKERS.items()
         if name in used
     ]
-    fig.legend(handles=handles, loc="outside upper center", ncols=4)
+    fig.legend(handles=handles, loc="outside upper center", ncols=3)
     return fig
 
 
@@ -191,10 +207,11 @@ def _draw_points(ax: Axes, rows: list[Row], peers: Sequence[str]) -> None:
             ax.axhline(float(r["psnr"]), color=colour(r["method"], peers), ls=":", label="_" + r["method"])
         else:
             marker, _ = MARKERS[r["settings"]]
-            ax.plot(float(r["seconds"]), float(r["psnr"]), marker, ms=7, color=colour(r["method"]), mec="white")
+            ax.plot(float(r["seconds"]), float(r["psnr"]), marker, ms=7, mfc="none", mec=colour(r["method"]), mew=1.6)
 
 
-def _missing(dataset: str) -> str:
+def missing(dataset: str) -> str:
+    """What a LookupError says where the results lack a set's rows."""
     return (
         f"data/results.csv lacks this figure's rows of {dataset}: "
         f"run python notebooks/evaluate.py scores --sets {dataset}"

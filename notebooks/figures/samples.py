@@ -1,26 +1,29 @@
-"""Samples of one patch, their mean and deviation, and the best that z could do.
+"""Samples of one patch at both scales, their mean and spread beside the error, and the best that z could do.
 
-fig = samples(draw_samples())
+fig = samples([draw_samples(4), draw_samples(8)])
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import metrics
 import numpy as np
 import torch
 from benchmarks.answers import SAMPLES_PER_IMAGE
 from benchmarks.sets import bundled
 from csvfiles import Row
+from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 import srvae_core as sr
 
-from .crops import CROPS, crop_row, labelled, recorded
-from .style import FIGURE_WIDTH, colour, show
+from .crops import CROPS, crop_row, recorded
+from .results import best_sample
+from .sheet import Strip, add_bars, coloured, shared_colours, sheet
 
 FIT_STEPS = 120
 SHOWN = 4  # samples that the figure shows singly
@@ -56,10 +59,11 @@ class Samples:
         values |= {
             ("deviation", "largest"): self.deviation.max(),
             ("deviation", "mean"): self.deviation.mean(),
+            ("deviation", "correlation with the error"): np.corrcoef(self.deviation.ravel(), self.error.ravel())[0, 1],
             ("samples", "diversity"): metrics.diversity(self.drawn[:SAMPLES_PER_IMAGE], self.hr),
         }
         version = sr.weights_version(self.model)
-        picture = ("samples", "bundled", "astronaut", self.crop)
+        picture = (f"samples_{sr.ModelName.of(self.model).scale}x", "bundled", "astronaut", self.crop)
         return [crop_row(*picture, *panel, f"{value:.4f}", version) for panel, value in values.items()]
 
     @property
@@ -71,6 +75,11 @@ class Samples:
     def deviation(self) -> np.ndarray:
         """Per-pixel standard deviation over samples, averaged over RGB, in grey levels (128, 128)."""
         return np.std(np.stack(self.drawn).astype(np.float32), 0).mean(2)
+
+    @property
+    def error(self) -> np.ndarray:
+        """Distance of the answer at z = 0 from the original, averaged over RGB, in grey levels (128, 128)."""
+        return np.abs(self.zero.astype(np.float32) - self.hr).mean(2)
 
 
 def mean_picture(pictures: list[np.ndarray]) -> np.ndarray:
@@ -105,22 +114,31 @@ def fit_latents(model: sr.SRVAE, lr: np.ndarray, hr: np.ndarray, steps: int = FI
 
 
 def draw_samples(
-    model_name: str | None = None, *, count: int = 16, steps: int = FIT_STEPS, model: sr.SRVAE | None = None
+    scale: int,
+    *,
+    model_name: str | None = None,
+    count: int = 16,
+    steps: int = FIT_STEPS,
+    model: sr.SRVAE | None = None,
 ) -> Samples:
     """Samples of a patch of the astronaut's face at temperature 1, and the picture of the fitted z.
 
     Args:
-        model_name: such as "4x-D"; None takes 4x-P, or 4x-D where P is not shipped.
+        scale: 4 or 8.
+        model_name: such as "4x-D"; by default the variant whose samples at temperature 1 have the lower NIQE.
         count: how many samples mean and deviation are of.
         steps: of the fit.
         model: the model of that name, where it is loaded already.
 
     Raises:
         ValueError: fewer samples than the figure shows.
+        NotMeasuredError: data/results.csv cannot say which variant it is.
     """
     if count < SHOWN:
         raise ValueError(f"the figure shows {SHOWN} samples, so count must be at least that, not {count}")
-    model_name = model_name or ("4x-P" if "4x-P" in sr.available_models() else "4x-D")
+    if model_name is None:
+        variant, _ = best_sample(scale, loss=math.inf, only=1.0)
+        model_name = f"{scale}x-{variant[-1]}"
     model = model or sr.load_model(model_name)
     s = model.scale
     hr, lr, crop = _patch(s)
@@ -148,40 +166,47 @@ def _patch(scale: int) -> tuple[np.ndarray, np.ndarray, str]:
     return hr, lr, f"{sr.PATCH}x{sr.PATCH}+{left * scale}+{top * scale}"
 
 
-def samples(drawn: Samples | None = None, crops_file: Path = CROPS) -> Figure:
-    """Samples of one crop, their mean and per-pixel standard deviation, and the fitted z as the upper bound.
+def samples(drawn: Sequence[Samples] | None = None, crops_file: Path = CROPS) -> Figure:
+    """Samples, their mean, the fitted z as the upper bound, and maps of spread and error; two rows for each scale.
+
+    All maps have one scale of colours, so that they compare.
 
     Args:
-        drawn: from :func:`draw_samples`, with at least :data:`SHOWN` samples.
+        drawn: from :func:`draw_samples`, each with at least :data:`SHOWN` samples; those of both scales by default.
         crops_file: where the numbers are read from.
 
     Raises:
         ValueError: there are fewer samples.
+        NotMeasuredError: as :func:`draw_samples`.
     """
-    d = draw_samples() if drawn is None else drawn
-    if len(d.drawn) < SHOWN:
-        raise ValueError(f"the figure shows {SHOWN} samples, not {len(d.drawn)}")
-    rows = d.rows
-    fig, axes = plt.subplots(2, 5, figsize=(FIGURE_WIDTH, 4.15), layout="constrained")
-    # panel, picture, and the method whose colour its border takes
-    variant = f"SR-VAE-{sr.ModelName.of(d.model).variant}"
-    panels = [
-        ("Bicubic", d.bicubic, "Bicubic"),
-        ("z = 0", d.zero, variant),
-        *[(f"sample {i + 1}", d.drawn[i], "sample") for i in range(SHOWN)],
-        ("mean", d.mean, "sample"),
-        ("deviation", d.deviation, "sample"),
-        ("fitted z", d.fitted, variant),
-        ("HR", d.hr, "HR"),
-    ]
-    for ax, (name, picture, method) in zip(axes.flat, panels, strict=True):
-        if name == "deviation":
-            largest = recorded(rows, "deviation", "largest", crops_file)
-            label = "std" if largest is None else f"std: 0 to {largest:.1f} of 255"
-            # cividis looks the same to the colour-blind; its brightest level is the largest deviation
-            show(ax, picture, label, colour(method), cmap="cividis", vmin=0)
-        else:
-            label = f"mean of {len(d.drawn)}" if name == "mean" else name
-            show(ax, picture, labelled(label, rows, name, crops_file), colour(method))
-    fig.suptitle(f"{d.model} at temperature 1", fontsize=9)
+    drawn = [draw_samples(scale) for scale in sr.SCALES] if drawn is None else drawn
+    for d in drawn:
+        if len(d.drawn) < SHOWN:
+            raise ValueError(f"the figure shows {SHOWN} samples, not {len(d.drawn)}")
+    colours = shared_colours([values for d in drawn for values in (d.deviation, d.error)])
+    fig = sheet([strip for d in drawn for strip in _strips(d, colours, crops_file)])
+    add_bars(fig, colours)
     return fig
+
+
+def _strips(d: Samples, colours: ScalarMappable, crops_file: Path) -> tuple[Strip, Strip]:
+    """Single pictures; then what all samples say together, with a place left for the bar of colours."""
+    rows = d.rows
+
+    def words(panel: str, title: str, note: str) -> str:
+        value = recorded(rows, panel, path=crops_file)
+        return f"{title}\n{note}\n" + ("" if value is None else f"{value:.2f} dB")
+
+    single = {words("Bicubic", "Bicubic", f"{d.model.partition('-')[0]} larger"): d.bicubic}
+    single[words("z = 0", f"{d.model}, z = 0", "temperature 0")] = d.zero
+    for i in range(SHOWN):
+        single[words(f"sample {i + 1}", f"{d.model}, sample {i + 1}", "temperature 1")] = d.drawn[i]
+    together = {
+        words("mean", f"mean of {len(d.drawn)} samples", "temperature 1"): d.mean,
+        words("fitted z", "fitted z", "to the original"): d.fitted,
+        "original": d.hr,
+        f"spread of {len(d.drawn)} samples\ntemperature 1\ngrey levels": coloured(d.deviation, colours),
+        "error of z = 0\ntemperature 0\ngrey levels": coloured(d.error, colours),
+        "": None,
+    }
+    return tuple(Strip([*panels.values()], [*panels]) for panels in (single, together))

@@ -1,13 +1,11 @@
-"""Sizes and colours that all figures share, how a picture is shown and how a figure is saved."""
+"""Sizes and colours that all figures share, and how a figure is saved."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from csvfiles import DATA
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 import srvae_core as sr
@@ -24,8 +22,8 @@ PLOT_STYLE = {
     "savefig.dpi": 200,
 }
 # Okabe and Ito's colours, which the colour-blind can tell apart: one for each method, everywhere.
-COLOURS = {"Bicubic": "#666666", "SR-VAE-D": "#0072B2", "SR-VAE-P": "#D55E00", "sample": "#009E73", "HR": "#000000"}
-PEER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#F0E442")  # of other methods
+COLOURS = {"Bicubic": "#666666", "SR-VAE-D": "#0072B2", "SR-VAE-P": "#D55E00"}
+PEER_COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#009E73", "#F0E442")  # of other methods
 
 
 def colour(method: str, peers: Sequence[str] = ()) -> str:
@@ -35,23 +33,15 @@ def colour(method: str, peers: Sequence[str] = ()) -> str:
     return PEER_COLOURS[sorted(peers).index(method) % len(PEER_COLOURS)] if method in peers else "#000000"
 
 
-def show(ax: Axes, picture: np.ndarray, title: str, edge: str = "#000000", **options: object) -> None:
-    """A picture with its pixels sharp, its title above and a border in its method's colour.
+def save(fig: Figure, path: Path, dpi: float | None = None) -> None:
+    """Write a figure, whole or not at all, and without the date, so that the same figure is the same file.
 
     Args:
-        picture: (H, W, 3) uint8, or (H, W) numbers for a colour map.
-        options: for matplotlib's ``imshow``.
+        dpi: dots per inch; those of the style by default.
     """
-    ax.imshow(picture, interpolation="nearest", **options)
-    ax.set_title(title, pad=3)
-    ax.set(xticks=[], yticks=[])
-    for spine in ax.spines.values():
-        spine.set(visible=True, color=edge, linewidth=1.5)
-
-
-def save(fig: Figure, path: Path) -> None:
-    """Write a figure, whole or not at all, and without the date, so that the same figure is the same file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     ending = path.suffix.removeprefix(".")
     with sr.written_whole(path) as part:
-        fig.savefig(part, format=ending, metadata={"CreationDate": None} if ending == "pdf" else {"Software": None})
+        fig.savefig(
+            part, format=ending, dpi=dpi, metadata={"CreationDate": None} if ending == "pdf" else {"Software": None}
+        )

@@ -273,6 +273,9 @@ def main(started: float, words: list[str] | None = None) -> None:
             training ran into NaN.
     """
     parser = build_parser()
+    if not (sys.argv[1:] if words is None else words):
+        parser.print_help(sys.stderr)
+        parser.exit(2)
     options = parser.parse_args(words)
     try:
         options.function(options, started)

@@ -2,41 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
-import release
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from vgg import POOLED, VGG19, check_chain, pair_of
 
 from .config import LAMBDA
 from .files import read_tensors
 
 DISTILLED = {"conv0": 1, "conv11": 3, "conv12": 3, "conv21": 3, "conv22": 3, "conv31": 3}  # layers and their kernels
-
-Layers = Mapping[str, Sequence[Tensor]]  # weights and biases by name
-
-
-def pair_of(tensors: Mapping[str, Tensor], name: str) -> list[Tensor]:
-    """A layer's weights and biases, as far as they are there."""
-    return [tensors[key] for key in (f"{name}.weight", f"{name}.bias") if key in tensors]
-
-
-def check_chain(layers: Layers, kernels: Mapping[str, int], file: str | Path) -> None:
-    """Make sure that layers are convolutions of which each reads what the one before gives, from three colours on.
-
-    Raises:
-        ValueError: they are not; it names the first that does not fit, and the file.
-    """
-    channels = 3
-    for name, edge in kernels.items():
-        shapes = [tuple(t.shape) for t in layers.get(name, ()) if t.is_floating_point()]
-        count = shapes[0][0] if shapes and shapes[0] else 0
-        if not count or shapes != [(count, channels, edge, edge), (count,)]:
-            found = " with ".join(map(str, shapes)) or "missing"
-            raise ValueError(f"{file}: {name} must be (N, {channels}, {edge}, {edge}) with (N,) biases, and is {found}")
-        channels = count
 
 
 class Distances:
@@ -112,13 +89,11 @@ def energy_score(
     return torch.stack([((da + db) / 2 - ab / 2) / u for da, db, ab, u in parts]).sum()
 
 
-class VGG:
+class VGG(VGG19):
     """The release's "modified VGG" term: L1 between VGG-19 features before their ReLU, poolings averaged.
 
     Args:
-        file: a full VGG-19, as the authors' ``VGG_ILSVRC_19_layers.caffemodel`` or as .safetensors with torchvision's
-            names (features.0.weight ...), then conv5_4 is compared; or a .safetensors file of fewer layers with
-            Caffe's names and a ``colour`` layer, then its last layer is.
+        file: see :class:`vgg.VGG19`; the last layer that it has is compared, of a full VGG-19 conv5_4.
         device: where to keep it.
 
     The Caffe file gives the release's term itself, the sum of |difference| / 256. Features of any other file have
@@ -129,49 +104,16 @@ class VGG:
         ValueError: no VGG-19 file.
     """
 
-    POOLED = ("conv1_2", "conv2_2", "conv3_4", "conv4_4")
-
     def __init__(self, file: str | Path, device: str | torch.device = "cpu") -> None:
-        file = Path(file)
-        names = [f"conv{b}_{i}" for b, n in enumerate((2, 2, 4, 4, 4), 1) for i in range(1, n + 1)]
-        layers = self.read(file, names)
-        self.names = [n for n in names if n in layers]
-        if "colour" not in layers or not self.names or self.names != names[: len(self.names)]:
-            raise ValueError(
-                f"{file} holds no VGG-19: conv1_1, conv1_2, ... and, with Caffe's names, colour are needed"
-            )
-        check_chain(layers, {"colour": 1} | dict.fromkeys(self.names, 3), file)
-        self.unit = 1 / 256 if file.suffix == ".caffemodel" else None
-        self.description = f"{file.name}, {self.names[-1]}"
-        self.layers = {n: [t.float().to(device) for t in layers[n]] for n in ("colour", *self.names)}
-
-    @staticmethod
-    def read(file: Path, names: list[str]) -> dict[str, list[Tensor]]:
-        """Weights and biases by Caffe's names; colour turns RGB in [0, 1] into what the first layer was trained on."""
-        if file.suffix == ".caffemodel":
-            bgr = torch.eye(3).flip(0)[:, :, None, None] * 255
-            blobs = {k: t for k, t in release.read_caffemodel(file).items() if k in names}
-            caffe = {k: [*t[:1], *(bias.flatten() for bias in t[1:])] for k, t in blobs.items()}
-            return caffe | {"colour": [bgr, torch.tensor([-103.939, -116.779, -123.68])]}
-        if file.suffix != ".safetensors":
-            raise ValueError(
-                f"{file}: VGG-19 is read from .caffemodel or .safetensors files; nothing is unpickled, so save the "
-                "tensors of a .pth file with safetensors.torch.save_file first"
-            )
-        tensors = read_tensors(file)
-        if "features.0.weight" not in tensors:
-            return {n: pair_of(tensors, n) for n in ("colour", *names) if f"{n}.weight" in tensors}
-        numbers = [i for i in range(36) if f"features.{i}.weight" in tensors]  # between ReLUs and poolings
-        mean, sd = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-        layers = {n: pair_of(tensors, f"features.{i}") for n, i in zip(names, numbers, strict=False)}
-        return layers | {"colour": [torch.diag(1 / sd)[:, :, None, None], -mean / sd]}
+        super().__init__(file, device)
+        self.unit = 1 / 256 if Path(file).suffix == ".caffemodel" else None
 
     def features(self, x: Tensor) -> Tensor:
         """(B, 3, H, W) in [0, 1] -> the last layer's output before its ReLU."""
         x = F.conv2d(x, *self.layers["colour"])
         for i, name in enumerate(self.names):
             x = F.conv2d(F.relu(x) if i else x, *self.layers[name], padding=1)
-            if name in self.POOLED and name != self.names[-1]:
+            if name in POOLED and name != self.names[-1]:
                 x = F.avg_pool2d(F.relu(x), 2)  # the next ReLU changes nothing
         return x
 
@@ -191,21 +133,3 @@ class VGG:
     def __call__(self, x: Tensor, hr: Tensor) -> Tensor:
         """The term for pictures x of hr, in units that lambda multiplies."""
         return self.unit * self.difference(x, hr)
-
-    def distance(self, x: Tensor, y: Tensor) -> Tensor:
-        """How unlike two pictures look, lower is better: (B, 3, H, W) twice, in [0, 1] -> (B,).
-
-        In the form of LPIPS (Zhang et al., 2018) without its learned weights: features after the ReLU of conv1_2,
-        conv2_2 and conv3_4, max pooling between them, channels of unit length at each place, squared difference summed
-        over channels, mean over places and layers.
-        """
-        layers = []
-        for picture in (x, y):
-            h, seen = F.conv2d(picture, *self.layers["colour"]), []
-            for name in self.names[: self.names.index("conv3_4") + 1]:
-                h = F.relu(F.conv2d(h, *self.layers[name], padding=1))
-                if name in self.POOLED:
-                    seen.append(h / (h.square().sum(1, keepdim=True) + 1e-10).sqrt())
-                    h = F.max_pool2d(h, 2)
-            layers.append(seen)
-        return torch.stack([(a - b).square().sum(1).mean((1, 2)) for a, b in zip(*layers, strict=True)]).mean(0)

@@ -12,7 +12,7 @@ encodes an image once and decodes for each move.
 The modules, each of which uses those below it only:
 
     timing     milliseconds of the view's gestures; the command `python notebooks/evaluate.py slider`
-    browser    JupyterLab and Chromium, for timing and tests
+    browser    JupyterLab and Chromium, for timing, tests and the film of README.md
     view       View: what every control does
     filing     images that come in, pictures that leave
     regional   noise of its own for one rectangle

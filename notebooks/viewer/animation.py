@@ -41,17 +41,25 @@ def there_and_back(start: float, stop: float, step: float) -> list[float]:
     return [*there, float(stop), *there[:0:-1]] if there else [float(start)]
 
 
-def film(frames: Sequence[np.ndarray], milliseconds: int, *, form: str = "webp", limit: int = LIMIT) -> bytes:
+def film(
+    frames: Sequence[np.ndarray],
+    milliseconds: int,
+    *,
+    form: str = "webp",
+    limit: int = LIMIT,
+    edges: Sequence[int] = EDGES,
+) -> bytes:
     """Frames as one animated picture that repeats without end.
 
     What is too large is tried again: first with less quality, then with fewer pixels, then with fewer frames, each of
     which is then shown longer. Encoding takes seconds where a film must become much smaller.
 
     Args:
-        frames: two or more of one size, (H, W, 3) uint8. They are reduced by area to 512 pixels a side at most.
+        frames: two or more of one size, (H, W, 3) uint8. They are reduced by area to the first of the edges at most.
         milliseconds: that each frame is shown.
         form: "webp" or "gif".
         limit: bytes at most.
+        edges: pixels a side at most, from the largest, which is tried first, to the smallest.
 
     Returns:
         the bytes of the file.
@@ -67,7 +75,7 @@ def film(frames: Sequence[np.ndarray], milliseconds: int, *, form: str = "webp",
     if len(sizes := {frame.shape for frame in frames}) > 1:
         raise ValueError(f"the frames of a film must be of one size, and these are of {len(sizes)}")
     encode = _webp if form == "webp" else _gif
-    for quality, edge, every in attempts(form, len(frames), max(frames[0].shape)):
+    for quality, edge, every in attempts(form, len(frames), max(frames[0].shape), edges):
         pictures = [PIL.Image.fromarray(reduced(frame, edge)) for frame in frames[::every]]
         content = encode(pictures, milliseconds * every, quality)
         if len(content) <= limit:
@@ -75,17 +83,18 @@ def film(frames: Sequence[np.ndarray], milliseconds: int, *, form: str = "webp",
     raise ValueError(f"the smallest film of these {len(frames)} frames has {len(content)} bytes, over {limit}")
 
 
-def attempts(form: str, count: int, side: int) -> Iterator[tuple[int, int, int]]:
+def attempts(form: str, count: int, side: int, edges: Sequence[int] = EDGES) -> Iterator[tuple[int, int, int]]:
     """What a film is tried with, from the best to the smallest: quality, pixels a side, one of how many frames is kept.
 
     Args:
         form: "webp" or "gif".
         count: of the frames.
         side: of a frame, the longer one, in pixels.
+        edges: pixels a side at most, from the largest to the smallest.
     """
     qualities = QUALITIES[form]
-    most = min(side, EDGES[0])
-    edges = [most, *(edge for edge in EDGES if edge < most)]
+    most = min(side, edges[0])
+    edges = [most, *(edge for edge in edges if edge < most)]
     yield from ((quality, most, 1) for quality in qualities)
     yield from ((qualities[-1], edge, 1) for edge in edges[1:])
     every = 2

@@ -1,4 +1,4 @@
-"""The view in a real browser: JupyterLab on a free port and Chromium, for the tests and the benchmark."""
+"""The view in a real browser: JupyterLab on a free port and Chromium, for tests, the benchmark and the film."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def chromium() -> str:
     try:
         import playwright.sync_api  # noqa: F401
     except ImportError as error:
-        raise NoBrowserError("playwright is not installed") from error
+        raise NoBrowserError("playwright is not installed: pip install -e .[test]") from error
     for name in ("chromium", "chromium-browser", "google-chrome"):
         if path := shutil.which(name):
             return path

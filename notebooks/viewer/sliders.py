@@ -9,7 +9,7 @@ from traitlets import Bunch, validate
 
 from .settings import SEED, SETTINGS, Numbers
 
-STYLE = {"style": {"description_width": "7.5em"}, "layout": {"width": "auto"}}  # of all that has a description
+STYLE = {"style": {"description_width": "8em"}, "layout": {"width": "auto"}}  # of all that has a description
 WINDOW = 10  # seeds that a slider shows at a time, so that a pixel of the mouse is a small step and no other sample
 SEED_STEP = 0.05
 DIGITS = 4  # after the point

@@ -182,6 +182,14 @@ def add_slider(commands: argparse._SubParsersAction) -> None:
         commands: from ``ArgumentParser.add_subparsers``; the parsed options' ``run`` is the function to call with them.
     """
     parser = commands.add_parser("slider", help="time the gestures of the view, in the kernel and in a browser")
-    parser.add_argument("--sizes", type=int, nargs="+", default=list(SIZES), help="edges of the answer in pixels")
-    parser.add_argument("--scale", type=int, default=4, choices=sr.SCALES)
+    words = " ".join(map(str, SIZES))
+    parser.add_argument(
+        "--sizes",
+        type=int,
+        nargs="+",
+        default=list(SIZES),
+        metavar="N",
+        help=f"edges of the answer in pixels [{words}]",
+    )
+    parser.add_argument("--scale", type=int, default=4, choices=sr.SCALES, help="of the model [%(default)s]")
     parser.set_defaults(run=run_slider)

@@ -1,0 +1,135 @@
+"""What README and Training say of the shipped models in words, held by numbers."""
+
+import pytest
+import torch
+from csvfiles import RESULTS, read_csv
+from prose import COMMANDS, TRAINING, says
+from torch import nn
+from training.export import PIECE_BYTES
+from training.validation import correlation_between
+
+import srvae_core as sr
+
+TRIED = sr.WEIGHTS / "curves" / "tried.csv"
+RELEASED = {4: 105_000 * 16, 8: 95_000 * 16}  # patches that the release had seen: file names, solver
+
+
+def test_from_0_to_1_niqe_and_psnr_fall():
+    says("From 0 to 1, NIQE falls, which is better, and PSNR falls, which is worse")
+    walks: dict[tuple[str, str], dict[float, tuple[float, float]]] = {}
+    for row in read_csv(RESULTS):
+        if row["settings"].startswith("temperature") and row["set"] == "bundled":
+            temperature = float(row["settings"].split()[1])
+            scores = float(row["niqe"]), float(row["psnr"])
+            walks.setdefault((row["method"], row["scale"]), {})[temperature] = scores
+    assert len(walks) == len(sr.available_models())
+    for who, walk in walks.items():
+        to_one = [walk[temperature] for temperature in sorted(walk) if temperature <= 1]
+        assert len(to_one) > 2
+        niqe, psnr = zip(*to_one, strict=True)
+        assert list(niqe) == sorted(niqe, reverse=True), (who, niqe)
+        assert list(psnr) == sorted(psnr, reverse=True), (who, psnr)
+
+
+def test_an_answer_reduced_again_is_the_small_photograph():
+    says("reduced again, an answer gives it back nearly exactly")
+    rows = [r for r in read_csv(RESULTS) if r["method"].startswith("SR-VAE")]
+    kept = [float(r["lr_psnr"]) for r in rows if r["settings"] in ("default", "temperature 1")]
+    assert kept
+    assert min(kept) > 45, "45 dB are an error of 1.4 grey levels"
+
+
+@pytest.mark.parametrize("name", sr.available_models())
+def test_the_models_are_what_readme_calls_them(name, shipped):
+    says("The shipped weights have seen far fewer patches than the release's")
+    says("**D** (distortion) gives the single answer of z = 0")
+    says("**P** (perception) shares most of its fully connected layers with D")
+    says("was trained on with a VGG term")
+    says("D was last trained towards the average of its own answers for 8 flips and rotations")
+    says("D without a VGG term, P with VGG-19 up to conv3_4")
+    model = sr.ModelName.of(name)
+    notes = sr.read_notes(sr.WEIGHTS / model.file)
+    runs = notes["history"]
+    assert sum(run["steps"] * run["batch"] for run in runs) < RELEASED[model.scale] / 2
+    if model.variant == "D":
+        assert shipped(name).temperature == 0
+        assert "--ensemble" in runs[-1]["command"] or runs[-1].get("teacher") == "self"  # version 0.1, and now
+        assert not any(run.get("vgg") for run in runs)
+    else:
+        base = dict(shipped(f"{model.scale}x-D").named_modules())
+        layers = {n: layer for n, layer in shipped(name).named_modules() if isinstance(layer, nn.Linear)}
+        shared = [n for n, layer in layers.items() if torch.equal(layer.weight, base[n].weight)]
+        assert len(shared) > len(layers) / 2
+        assert "conv3_4" in runs[-1]["vgg"]
+
+
+@pytest.mark.parametrize("name", sr.available_models())
+def test_noise_of_the_shipped_weights_is_as_said(name, shipped, crops):
+    """Trained before generators were shaped: g is alike for all photographs."""
+    says("(the shipped weights are older)")
+    says("becomes nearly the same for every patch, as the correlation of the shipped weights below says", TRAINING)
+    model = shipped(name)
+    patches = [sr.to_tensor(sr.downscale(crop[:128, :128], model.scale)) for crop in crops.values()]
+    with torch.inference_mode():
+        sizes = torch.cat([sr.LatentField(model, patch, eight_bit=True).g.abs() for patch in patches])
+    assert correlation_between(sizes) > 0.8
+
+
+def test_averaging_over_turns_is_more_accurate():
+    says("Averaging the answers for 8 flips and rotations is more accurate than one answer", TRAINING)
+    psnr = {(r["method"], r["scale"], r["set"], r["settings"]): float(r["psnr"]) for r in read_csv(RESULTS)}
+    averaged = [key[:3] for key in psnr if key[3] == "self-ensemble"]
+    assert len(averaged) == len(sr.available_models())
+    assert all(psnr[(*who, "self-ensemble")] > psnr[(*who, "default")] for who in averaged)
+
+
+@pytest.mark.parametrize("scale", sr.SCALES)
+def test_what_was_tried_did_what_training_says(scale):
+    says(
+        "In this table neither the self-ensemble as teacher (`ensemble`) nor the other loss (`psnr`) moved the answer "
+        "of z = 0 by 0.1 dB from the run before (`joint`). Samples came nearer to the originals, with less spread.",
+        TRAINING,
+    )
+    tried = {row["run"]: row for row in read_csv(TRIED)}
+    psnr, nearness, spread = (
+        {run: float(tried[f"{scale}x-{run}"][name]) for run in ("joint", "ensemble", "psnr")}
+        for name in ("psnr", "psnr_prior", "spread_prior")
+    )
+    for run in ("ensemble", "psnr"):
+        assert abs(psnr[run] - psnr["joint"]) < 0.1
+        assert nearness[run] > nearness["joint"]
+        assert spread[run] < spread["joint"]
+
+
+def test_the_ablation_shows_what_training_says():
+    says(
+        "the KL of a whole patch falls below one nat, no latent is active, and samples from the prior differ by half",
+        TRAINING,
+    )
+    says("`release` also loses PSNR at its own deploy draw", TRAINING)
+    says("Only the energy score (`prior`) gives samples that differ, at the price of a single sample's PSNR", TRAINING)
+    tried = {row["run"].removeprefix("ablation-"): row for row in read_csv(TRIED) if row["run"].startswith("ablation-")}
+    figures = {run: {name: float(row[name] or "nan") for name in list(row)[3:]} for run, row in tried.items()}
+    for run in ("release", "sample"):
+        assert figures[run]["kl"] < 1
+        assert figures[run]["active"] == 0
+        assert round(figures[run]["spread_prior"], 1) <= 0.5
+        assert figures["prior"]["spread_prior"] > 4 * figures[run]["spread_prior"]
+        assert figures["prior"]["psnr_prior"] < figures[run]["psnr_prior"]
+    assert figures["release"]["psnr_deploy"] < figures["release"]["psnr_prior"]
+
+
+@pytest.mark.parametrize("scale", sr.SCALES)
+def test_the_shape_of_noise_is_worth_what_training_says(scale):
+    says(
+        "shaped noise has a lower VGG distance than the same noise unshaped ($g = \\pm 1$), but no lower energy",
+        TRAINING,
+    )
+    rows = {row["g"]: row for row in read_csv(sr.WEIGHTS / "curves" / "noise.csv") if row["model"] == f"{scale}x-D"}
+    assert float(rows["shaped"]["vgg"]) < float(rows["+-1"]["vgg"])
+    assert float(rows["shaped"]["energy"]) >= float(rows["+-1"]["energy"])
+    assert abs(float(rows["shaped"]["correlation"])) < 0.1, "the correlation falls to nearly nothing"
+
+
+def test_weights_come_in_pieces_as_said():
+    says(f"pieces of at most {PIECE_BYTES / 2**20:.0f} MiB", COMMANDS)
