@@ -31,7 +31,7 @@ def file(tmp_path):
         ({"teacher": ("self", "x")}, "self or weights files, not both"),
         ({"teacher": ("self",), "initial": "x", "teacher_share": 1.5}, "teacher_share must be more than 0"),
         ({"teacher": ("self",), "initial": "x", "pool": 4, "batch": 8}, "4 patches does not fill a batch of 8"),
-        ({"teacher": ("self",), "initial": "x", "stage": "latents"}, "a teacher teaches answers"),
+        ({"teacher": ("self",), "initial": "x", "stage": "latents", "latents": "sample"}, "a teacher teaches answers"),
         ({"pool": 100}, "name one with --teacher"),
     ],
 )  # fmt: skip

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from skimage import data
 from torch import nn
 from training.config import Config
-from training.objective import Pictures, kl_divergence
+from training.objective import Pictures, kl_divergence, outliers
 from training.perceptual import VGG, Distances, energy_score
 
 import srvae_core as sr
@@ -103,6 +103,12 @@ def test_features_that_do_not_follow_each_other_are_refused(small_vgg, tmp_path)
     file = tmp_path / "f.safetensors"
     save_file(good, file)
     assert len(Distances(file).describe(torch.rand(1, 3, 32, 32))) == 5
+    with pytest.raises(ValueError, match=r"f\.safetensors: conv32 must be \(N, 8, 3, 3\)"):
+        Distances(file, deep=True)
+    deeper = {f"{name}.weight": torch.rand(8, 8, 3, 3) for name in ("conv32", "conv33", "conv34", "conv41")}
+    save_file(good | deeper | {key.replace("weight", "bias"): torch.rand(8) for key in deeper}, file)
+    *_, deepest = Distances(file, deep=True).describe(torch.rand(1, 3, 32, 32))
+    assert deepest.shape == (1, 8, 16), "relu4_1: 8 channels at 4x4 places"
     changes = {"conv21.bias": None, "conv22.weight": torch.rand(8, 4, 3, 3), "conv0.weight": torch.rand(3)}
     for name, t in changes.items():
         save_file({key: value for key, value in (good | {name: t}).items() if value is not None}, file)
@@ -218,6 +224,37 @@ def test_energy_score_is_least_for_the_true_spread():
     }
     assert min(score, key=score.get) == 0.1
     assert score[0.0] == pytest.approx(2.0, abs=0.05)  # two distances, each 1 for the answer itself
+
+
+def test_rare_outliers_are_seen_by_a_term_of_their_own():
+    """One sample pixel in five hundred is badly wrong, and all else as in the originals."""
+    torch.manual_seed(0)
+    answer = torch.full((64, 3, 16, 16), 0.5)
+    hr, *clean = (answer + 0.03 * torch.randn_like(answer) for _ in range(3))
+    spoilt = [torch.where(torch.rand(64, 1, 16, 16) < 0.002, torch.ones(3).view(3, 1, 1), y) for y in clean]
+    distances = Distances()
+    scores = [float(energy_score(distances, *pair, hr, answer)) for pair in (clean, spoilt)]
+    assert scores[1] < 1.02 * scores[0], "the energy score hardly sees them"
+    twice = torch.cat([hr, hr])
+    seen = [float(outliers(torch.cat(pair), twice, answer)) for pair in (clean, spoilt)]
+    assert seen[1] > 0.1 > 0.01 > seen[0]
+    assert float(outliers(twice, twice, answer)) == 0
+
+
+def test_a_teacher_beside_samples_teaches_the_answer_alone(pictures, tmp_path):
+    up, hr = pictures
+    options = {"stage": "latents", "initial": str(sr.WEIGHTS / sr.ModelName(4, "D").file), "shaping": 0}
+    run = trainer(tmp_path, **options, teacher=("self",), outliers=10.0)
+    plain = trainer(tmp_path, **options)
+    drawn = run.objective.draw(0)
+    taught = run.objective(up, hr, drawn | {"taught": up})
+    untaught = plain.objective(up, hr, plain.objective.draw(0))
+    assert run.objective.names == (*plain.objective.names, "taught")
+    assert taught.keys() == {"answer", "energy", "outliers"}
+    assert torch.equal(taught["energy"], untaught["energy"])
+    code = run.pictures.code(up)
+    zero = run.pictures.answer(code, None, up, run.pictures.downscale(hr))
+    torch.testing.assert_close(taught["answer"], run.objective.l1(zero, up))
 
 
 @pytest.mark.parametrize("scale", [4, 8])

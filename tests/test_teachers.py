@@ -9,7 +9,7 @@ from conftest import SHARED
 from helpers import VapSRNetwork, patches, pictures
 from safetensors.torch import load_file, save_file
 from training.patches import Batch
-from training.teachers import CONTEXT, Networks, SelfEnsemble, TaughtPatches, VapSR
+from training.teachers import BETWEEN, CONTEXT, Networks, SelfEnsemble, TaughtPatches, VapSR
 
 import srvae_core as sr
 
@@ -39,10 +39,26 @@ def test_network_is_that_of_the_paper(networks, scale):
 def test_networks_follow_each_other_and_keep_the_middle(networks):
     batch = Batch(None, None, torch.rand(2, 3, 16 + 2 * CONTEXT[8], 16 + 2 * CONTEXT[8]))
     answer = Networks([networks[4][1], networks[2][1]], 8)(batch)
-    whole = networks[2][0](networks[4][0](batch.context).clamp(0, 1))
-    torch.testing.assert_close(answer, whole[..., 48:-48, 48:-48])
+    between = networks[4][0](batch.context).clamp(0, 1)
+    border = 4 * CONTEXT[8] - BETWEEN  # which the second network need not see
+    last = networks[2][0](between[..., border:-border, border:-border])
+    torch.testing.assert_close(answer, last[..., 2 * BETWEEN : -2 * BETWEEN, 2 * BETWEEN : -2 * BETWEEN])
     with pytest.raises(ValueError, match="the teacher enlarges 4x, and 8x is wanted"):
         Networks([networks[4][1]], 8)
+
+
+@published
+def test_what_a_teacher_is_spared_changes_little(photograph_folder):
+    """Half precision, as on a GPU, and the border between two networks, by the published networks."""
+    source = patches(photograph_folder, scale=8, batch=2, margin=CONTEXT[8])
+    batch, teacher = source(0), Networks(TEACHERS, 8)
+    answer = teacher(batch)
+    whole = VapSR(TEACHERS[1])(VapSR(TEACHERS[0])(batch.context).clamp(0, 1))[..., 48:-48, 48:-48]
+    assert 0 < float((answer - whole).abs().mean()) < 0.1 / 255
+    teacher.networks = [VapSR(file, dtype=torch.float16) for file in TEACHERS]
+    halved = teacher(batch)
+    assert halved.dtype == torch.float32
+    assert 0 < float((answer - halved).abs().mean()) < 0.2 / 255
 
 
 def test_answers_that_are_damaged_are_named(networks, photograph_folder, tmp_path):
@@ -125,6 +141,18 @@ def test_fresh_answers_are_mixed_into_every_batch(networks, photograph_folder):
         plain = source(step)
         assert torch.equal(batch.up, plain.up)
         torch.testing.assert_close(batch.hr, 0.25 * plain.hr + 0.75 * teacher(plain))
+
+
+@pytest.mark.parametrize("pool", [None, 6])
+def test_beside_the_originals_the_answer_has_a_target_of_its_own(pool, photograph_folder):
+    source = patches(photograph_folder, batch=2, seed=3)
+    taught = TaughtPatches(source, bicubic_answer, 0.75, pool, beside=True)
+    plain = TaughtPatches(source, bicubic_answer, 0.75, pool)
+    batch, mixed = taught(4), plain(4)
+    assert torch.equal(batch.up, mixed.up)
+    torch.testing.assert_close(batch.answer, mixed.hr)
+    torch.testing.assert_close(batch.answer, 0.25 * batch.hr + 0.75 * batch.up, rtol=0, atol=1e-3)  # a pool is halved
+    assert not torch.equal(batch.hr, batch.answer)
 
 
 def test_a_pool_is_answered_once_and_turns_with_its_answers(photograph_folder, tmp_path):

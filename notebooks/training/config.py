@@ -91,6 +91,7 @@ class Config:
     # The latents stage.
     latents: Latents = setting("latents", "how z is trained: prior, sample or release", "prior", fixed=True)
     energy: float = setting("latents", "weight of the energy score of prior samples (prior)", 400.0, fixed=True)
+    outliers: float = setting("latents", "weight of what single pixels of samples are off (prior)", 0.0, fixed=True)
     kl_weight: float = setting("latents", "weight of the KL term (sample, release)", 1.0, fixed=True)
     temperature: float = setting(
         "latents", "of the model's answers: the VGG term looks at samples of it (prior)", 0.0, fixed=True
@@ -104,6 +105,7 @@ class Config:
     features: str | None = setting(
         "latents", "distilled VGG-19 for the energy score [$SRVAE_FEATURES]", fixed=True, path=True
     )
+    deep: bool = setting("latents", "the energy score compares relu4_1 of that file, too", False, fixed=True)
 
     # The VGG term.
     vgg: str | None = setting("VGG term", "VGG-19, .caffemodel or .safetensors [$SRVAE_VGG]", fixed=True, path=True)
@@ -152,8 +154,8 @@ class Config:
             if self.pool is not None:
                 raise ValueError("a pool is what a teacher answers: name one with --teacher")
             return
-        if self.stage != "answer":
-            raise ValueError(f"a teacher teaches answers, and this is the {self.stage} stage")
+        if self.stage != "answer" and not self.has_energy_score:
+            raise ValueError(f"a teacher teaches answers, and --latents {self.latents} has none of its own")
         if not 0 < self.teacher_share <= 1:
             raise ValueError(f"teacher_share must be more than 0 and at most 1, not {self.teacher_share}")
         if self.teacher == ("self",):

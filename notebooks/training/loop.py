@@ -125,7 +125,9 @@ class Loop:
         if teacher:
             kept = trainer.run / TEACHER_ANSWERS if config.pool else None
             with checkpoints.writing(trainer.run):
-                self.patches = TaughtPatches(self.untaught, teacher, config.teacher_share, config.pool, kept)
+                self.patches = TaughtPatches(
+                    self.untaught, teacher, config.teacher_share, config.pool, kept, beside=config.has_energy_score
+                )
 
     def _other_patches(self, batch: int) -> Patches:
         """Patches of the same photographs as no step of the run sees, the same for all processes."""

@@ -22,6 +22,9 @@ from .perceptual import VGG, Distances, energy_score
 
 VGG_SHIFT = 16  # pixels by which the window that the VGG term sees moves at random: the reach of conv5_4's cells
 
+LARGEST = 3.0  # errors of the answer by which a sample's pixel may be off
+LEAST_UNIT = 2 / 255  # of that error: in plain patches rounding alone makes some
+
 Terms = dict[str, Tensor]
 
 
@@ -29,6 +32,26 @@ def kl_divergence(mu: Tensor, logsd: Tensor) -> Tensor:
     """KL( N(mu, sd^2) || N(0, 0.1^2) ) of each latent in nats: 50 mu^2 + 50 sd^2 - log(10 sd) - 1/2."""
     precision = 1 / sr.PRIOR_SD**2
     return 0.5 * precision * (mu.square() + (2 * logsd).exp()) - logsd + math.log(sr.PRIOR_SD) - 0.5
+
+
+def outliers(samples: Tensor, hr: Tensor, answer: Tensor) -> Tensor:
+    """How far single pixels of samples lie beyond what is plausible.
+
+    An energy score hardly sees rare outliers: of a pixel that one sample in a hundred gets badly wrong, E|Y - HR| grows
+    by as much as E|Y - Y'| / 2 does. So samples came to have single pixels of loud colours.
+
+    Args:
+        samples: (2 B, 3, H, W), first of all patches, then of all patches again.
+        hr: the originals of each, of the same shape.
+        answer: the answers of z = 0, (B, 3, H, W). Their error in a patch is its unit.
+
+    Returns:
+        The mean of (|Y - HR| - LARGEST)^2 over all pixels where that is positive, in these units; a scalar.
+    """
+    error = (answer - hr[: len(answer)]).square().mean((1, 2, 3), keepdim=True).sqrt()
+    unit = torch.cat([error, error]).clamp(min=LEAST_UNIT)
+    distance = ((samples - hr).square().mean(1, keepdim=True) + 1e-8).sqrt()
+    return (distance / unit - LARGEST).relu().square().mean()
 
 
 class Pictures:
@@ -125,6 +148,7 @@ class Objective:
     """
 
     halves = 0  # how often a step draws noise for every patch
+    taught_beside = False  # whether the answer has a target of its own, among what is drawn by the name "taught"
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -228,7 +252,8 @@ class PosteriorObjective(Objective):
 class PriorObjective(Objective):
     """L1 of the answer of z = 0, and an energy score of two prior samples of each patch.
 
-    The VGG term looks at mild samples where the model answers by one (``temperature``), else at the answer.
+    A teacher, where there is one, is for the answer alone: samples are to be spread as originals are. The VGG term
+    looks at mild samples where the model answers by one (``temperature``), else at the answer.
     """
 
     halves = 2
@@ -239,8 +264,12 @@ class PriorObjective(Objective):
         return bool(self.vgg and self.config.temperature)
 
     @property
+    def taught_beside(self) -> bool:
+        return bool(self.config.teacher)
+
+    @property
     def names(self) -> tuple[str, ...]:
-        return super().names + (("mild",) if self.mild else ())
+        return super().names + (("mild",) if self.mild else ()) + (("taught",) if self.taught_beside else ())
 
     def draw(self, step: int) -> Terms:
         drawn = super().draw(step)
@@ -262,7 +291,10 @@ class PriorObjective(Objective):
         z = sr.PRIOR_SD * twice[1] * drawn["eps"]
         first, second = pictures.answer(twice[0], z, twice[2], twice[3]).split(batch)
         score = energy_score(self.distances, first, second, hr, zero.detach(), self.mean)
-        terms = {"answer": self.l1(zero, hr), "energy": self.config.energy * score}
+        terms = {"answer": self.l1(zero, drawn.get("taught", hr)), "energy": self.config.energy * score}
+        if self.config.outliers:
+            samples = torch.cat([first, second])
+            terms["outliers"] = self.config.outliers * outliers(samples, torch.cat([hr, hr]), zero.detach())
         if not self.mild:
             return terms | self.perceptual(zero, hr, drawn)
         mild = self.config.temperature * sr.PRIOR_SD * g * drawn["mild"]

@@ -32,11 +32,13 @@ class Batch(NamedTuple):
 
     ``up``: enlarged LR, (B, 3, 128, 128). ``hr``: what is to come out, (B, 3, 128, 128). ``context``: the LR patches
     with some samples around them, (B, 3, 128 / scale + 2 margin, the same), where a teacher needs them.
+    ``answer``: what z = 0 is to learn, (B, 3, 128, 128), where that is not ``hr``, from which samples learn.
     """
 
     up: Tensor
     hr: Tensor
     context: Tensor | None = None
+    answer: Tensor | None = None
 
 
 def matlab_enlarge(lr: Tensor, matrix: Tensor) -> Tensor:

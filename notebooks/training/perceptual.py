@@ -14,6 +14,9 @@ from .config import LAMBDA
 from .files import read_tensors
 
 DISTILLED = {"conv0": 1, "conv11": 3, "conv12": 3, "conv21": 3, "conv22": 3, "conv31": 3}  # layers and their kernels
+DEEPER = {"conv32": 3, "conv33": 3, "conv34": 3, "conv41": 3}
+SHALLOW_PATH = ("conv11", "conv12", "pool", "conv21", "conv22", "pool", "conv31")
+DEEP_PATH = (*SHALLOW_PATH, "conv32", "conv33", "conv34", "pool", "conv41")
 
 
 class Distances:
@@ -23,15 +26,23 @@ class Distances:
     is given, of the features relu1_1, relu2_1 and relu3_1 of a distilled VGG-19 with its poolings
     changed to average, the release's "modified VGG".
 
+    Args:
+        features: the distilled VGG-19; None leaves its distances out.
+        device: where to keep it.
+        deep: relu4_1 too, whose cells see 52 pixels: what is wrong with a sample there is the arrangement of its parts.
+
     Raises:
         ValueError: the file holds no such features.
     """
 
-    def __init__(self, features: str | Path | None = None, device: str | torch.device = "cpu") -> None:
+    def __init__(
+        self, features: str | Path | None = None, device: str | torch.device = "cpu", *, deep: bool = False
+    ) -> None:
         self.weights: dict[str, Tensor] = {}
+        self.path = DEEP_PATH if deep else SHALLOW_PATH
         if features:
-            tensors = read_tensors(Path(features))
-            check_chain({name: pair_of(tensors, name) for name in DISTILLED}, DISTILLED, features)
+            tensors, kernels = read_tensors(Path(features)), DISTILLED | (DEEPER if deep else {})
+            check_chain({name: pair_of(tensors, name) for name in kernels}, kernels, features)
             self.weights = {name: t.to(device) for name, t in tensors.items()}
 
     def describe(self, x: Tensor) -> list[Tensor]:
@@ -39,7 +50,7 @@ class Distances:
         descriptions = [x.flatten(2), F.unfold(x, 8, stride=4)]
         if self.weights:
             h = self.conv(x, "conv0", padding=0)  # RGB in [0, 1] to what VGG-19 was trained on
-            for name in ("conv11", "conv12", "pool", "conv21", "conv22", "pool", "conv31"):
+            for name in self.path:
                 h = F.avg_pool2d(h, 2) if name == "pool" else F.relu(self.conv(h, name))
                 if name.endswith("1"):
                     descriptions.append(h.flatten(2))

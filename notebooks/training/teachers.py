@@ -29,6 +29,7 @@ from .objective import Pictures
 from .patches import Batch, Patches
 
 CONTEXT = {4: 8, 8: 6}  # LR samples around a patch that a network needs to see; the middle of its answer is kept
+BETWEEN = 8  # samples around a patch that the next network gets to see of the answer of the one before
 POOL_BATCH = 16
 
 Teacher = Callable[[Batch], Tensor]  # a batch -> answers (B, 3, 128, 128)
@@ -40,6 +41,7 @@ class VapSR:
     Args:
         file: .safetensors.
         device: where to keep it.
+        dtype: what it computes in.
 
     Raises:
         ValueError: tensors are missing or of another shape.
@@ -47,8 +49,11 @@ class VapSR:
 
     CHANNELS, WIDE = 48, 64  # between and inside the blocks
 
-    def __init__(self, file: str | Path, device: torch.device | str = "cpu") -> None:
-        self.weights = {name: t.to(device) for name, t in read_tensors(Path(file)).items()}
+    def __init__(
+        self, file: str | Path, device: torch.device | str = "cpu", dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.dtype = dtype
+        self.weights = {name: t.to(device, dtype) for name, t in read_tensors(Path(file)).items()}
         self.blocks = len({name.split(".")[1] for name in self.weights if name.startswith("body.")})
         self.scale = 4 if "upsampler.3.weight" in self.weights else 2
         for layer, shape in self._shapes().items():
@@ -88,15 +93,20 @@ class VapSR:
 
     @torch.no_grad()
     def __call__(self, lr: Tensor) -> Tensor:
-        """LR images in [0, 1], (B, 3, h, w) -> (B, 3, s*h, s*w), not clipped."""
-        first = h = self._conv(lr, "conv_first", padding=1)  # is added again after the last block
+        """LR images in [0, 1], (B, 3, h, w) float32 -> (B, 3, s*h, s*w) float32, not clipped."""
+        first = h = self._conv(lr.to(self.dtype), "conv_first", padding=1)  # is added again after the last block
         for number in range(self.blocks):
             h = self._block(h, number)
         h = self._conv(self._conv(h, "conv_body", padding=1) + first, "upsampler.0", padding=1)
         if self.scale == 2:
-            return F.pixel_shuffle(self._conv(F.leaky_relu(h, 0.1), "upsampler.2", padding=1), 2)
+            return F.pixel_shuffle(self._conv(F.leaky_relu(h, 0.1), "upsampler.2", padding=1), 2).float()
         h = F.leaky_relu(F.pixel_shuffle(h, 2), 0.1)
-        return F.pixel_shuffle(self._conv(h, "upsampler.3", padding=1), 2)
+        return F.pixel_shuffle(self._conv(h, "upsampler.3", padding=1), 2).float()
+
+
+def cut_border(t: Tensor, width: int) -> Tensor:
+    """The middle of (..., H, W), without a border of ``width`` places on each side."""
+    return t[..., width : t.shape[-2] - width, width : t.shape[-1] - width]
 
 
 class Networks:
@@ -119,8 +129,12 @@ class Networks:
         device: torch.device | str = "cpu",
         compile: Mode | None = "off",
     ) -> None:
-        self.networks, self.scale, self.margin = [VapSR(f, device) for f in files], scale, CONTEXT[scale]
-        self.run = SameSize(self._run, compile, torch.device(device))
+        device = torch.device(device)
+        # Depthwise convolutions take as long as their tensors take to be read. Half precision halves that on a GPU and
+        # moves answers by a tenth of a grey level; a CPU computes in it slowly.
+        dtype = torch.float16 if device.type == "cuda" else torch.float32
+        self.networks, self.scale, self.margin = [VapSR(f, device, dtype) for f in files], scale, CONTEXT[scale]
+        self.run = SameSize(self._run, compile, device)
         factors = [network.scale for network in self.networks]
         if np.prod(factors) != scale:
             shown = " and ".join(f"{f}x" for f in factors)
@@ -128,14 +142,15 @@ class Networks:
 
     def _run(self, y: Tensor) -> dict[str, Tensor]:
         # On CUDA all networks together run as one CUDA graph (see `SameSize`): they are hundreds of short kernels.
+        margin = self.margin
         for network in self.networks:
-            y = network(y.clamp(0, 1))
-        return {"answer": y}
+            # What the first network needs around a patch is four times as much for the second one, twice its work.
+            y, margin = cut_border(y, max(0, margin - BETWEEN)), min(margin, BETWEEN)
+            y, margin = network(y.clamp(0, 1)), margin * network.scale
+        return {"answer": cut_border(y, margin)}
 
     def __call__(self, batch: Batch) -> Tensor:
-        y = self.run(batch.context)["answer"]
-        border = self.margin * self.scale
-        return y[..., border:-border, border:-border]
+        return self.run(batch.context)["answer"]
 
 
 class SelfEnsemble:
@@ -191,14 +206,22 @@ class TaughtPatches(Patches):
         share: of the teacher in the target; the rest is the original.
         pool: how many patches; None is a fresh batch in every step.
         file: keeps what the teacher answered to the pool, for when the run is killed.
+        beside: the taught target is ``Batch.answer``, and ``Batch.hr`` stays the original, from which samples learn.
     """
 
     def __init__(
-        self, patches: Patches, teacher: Teacher, share: float, pool: int | None = None, file: Path | None = None
+        self,
+        patches: Patches,
+        teacher: Teacher,
+        share: float,
+        pool: int | None = None,
+        file: Path | None = None,
+        *,
+        beside: bool = False,
     ) -> None:
         # The same photographs, not a copy of them: they may fill a GPU's memory.
         self.__dict__.update(patches.__dict__)
-        self.teacher, self.taught_share, self.pool = teacher, share, None
+        self.teacher, self.taught_share, self.pool, self.beside = teacher, share, None, beside
         if pool is not None:
             self.pool = patches.like(batch=pool, share=(0, 1)).windows(0)
             self.answers = self._answers(file)
@@ -244,9 +267,13 @@ class TaughtPatches(Patches):
     def _from_pool(self, step: int) -> Batch:
         chosen, turns = self._chosen(step)
         batch = self._mixed(self.cut(self.pool[chosen]), self.answers[chosen])
-        turned = [torch.cat([sr.turn(t[i : i + 1], int(k)) for i, k in enumerate(turns)]) for t in batch[:2]]
-        return Batch(*turned)
+
+        def turned(t: Tensor | None) -> Tensor | None:
+            return None if t is None else torch.cat([sr.turn(t[i : i + 1], int(k)) for i, k in enumerate(turns)])
+
+        return Batch(turned(batch.up), turned(batch.hr), None, turned(batch.answer))
 
     def _mixed(self, batch: Batch, answers: Tensor) -> Batch:
         """The batch with a target between original and answer."""
-        return Batch(batch.up, torch.lerp(batch.hr, answers.to(batch.hr), self.taught_share))
+        target = torch.lerp(batch.hr, answers.to(batch.hr), self.taught_share)
+        return Batch(batch.up, batch.hr, None, target) if self.beside else Batch(batch.up, target)

@@ -135,7 +135,7 @@ class Trainer:
         if config.lam > 0 and not config.vgg_file:
             print("no --vgg file: the objective lacks its VGG term", flush=True)
         vgg = VGG(config.vgg_file, self.device) if config.vgg_file else None
-        return vgg, Distances(config.features, self.device)
+        return vgg, Distances(config.features, self.device, deep=config.deep)
 
     def compute_gradients(self, up: Tensor, hr: Tensor, *drawn: Tensor) -> dict[str, Tensor]:
         """The terms of one batch; their gradients are left in the parameters."""
@@ -148,7 +148,10 @@ class Trainer:
     def gradients(self, batch: Batch) -> dict[str, Tensor]:
         """The terms of a batch, whose gradients are left in the parameters, with this step's noise."""
         up, hr = (t.to(self.device, memory_format=torch.channels_last) for t in batch[:2])
-        return self.run_gradients(up, hr, *self.objective.draw(self.step).values())
+        drawn = self.objective.draw(self.step)
+        if self.objective.taught_beside:
+            drawn["taught"] = batch.answer.to(self.device, memory_format=torch.channels_last)
+        return self.run_gradients(up, hr, *drawn.values())
 
     # -- one step --
 
