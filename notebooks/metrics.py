@@ -21,7 +21,6 @@ from functools import cache
 
 import cv2
 import numpy as np
-import pooch
 import torch
 from skimage.metrics import structural_similarity
 
@@ -220,6 +219,8 @@ def natural_model() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         RuntimeError: it can be had neither way; the message says what to do.
         ValueError: the file of SRVAE_NIQE is another one than BasicSR's (by its sha256).
     """
+    import pooch  # here, since training imports this module on machines that have nothing to download with
+
     path = os.environ.get("SRVAE_NIQE")
     try:
         if not path:

@@ -1,6 +1,8 @@
 """The house stays one that a newcomer finds the way in: imports run one way, and no room grows without end."""
 
 import ast
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,11 @@ def test_tests_import_no_test():
     for file in sorted((ROOT / "tests").glob("*.py")):
         modules = [module for module, _ in imports(ast.parse(file.read_text()))]
         assert not [module for module in modules if module.startswith("test_")], file.name
+
+
+def test_training_needs_little_but_torch():
+    """It runs where torch, OpenCV, Pillow, scikit-image, safetensors and accelerate are, and no Jupyter."""
+    lacking = ("jupyterlab", "ipywidgets", "IPython", "anywidget", "matplotlib", "pooch", "tifffile", "imagecodecs")
+    code = f"import sys; sys.modules |= dict.fromkeys({lacking}); import training.cli"
+    done = subprocess.run([sys.executable, "-c", code], cwd=NOTEBOOKS, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-500:]
