@@ -46,16 +46,16 @@ def summary(published: list[Row] | None = None, results: list[Row] | None = None
 
 
 def short_table(known: Scores) -> str:
-    """The table of one screen: PSNR, SSIM and NIQE of :data:`LINES` on Set5 and Set14 at both scales."""
+    """The table of one screen: PSNR and NIQE of :data:`LINES` on Set5 and Set14 at both scales."""
     rows = [[name, *(_cell(known, kind, *column) for column in COLUMNS)] for name, kind in LINES.items()]
-    head = ["PSNR in dB / SSIM / NIQE", *(f"{scale}x {dataset}" for scale, dataset in COLUMNS)]
+    head = ["PSNR in dB / NIQE", *(f"{scale}x {dataset}" for scale, dataset in COLUMNS)]
     return "\n".join(table_lines(head, rows))
 
 
 def _cell(known: Scores, kind: tuple[str, str], scale: int, dataset: str) -> str:
     """The scores of one method on one set; the paper gives no NIQE."""
     method, settings = kind
-    values = {score: known.of(scale, method, dataset, score, settings) for score in ("psnr", "ssim", "niqe")}
+    values = {score: known.of(scale, method, dataset, score, settings) for score in ("psnr", "niqe")}
     texts = ["–" if math.isnan(value) else f"{value:.{DIGITS[score]}f}" for score, value in values.items()]
     return " / ".join(texts)
 
