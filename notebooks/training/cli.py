@@ -106,7 +106,8 @@ def measure(options: argparse.Namespace, started: float) -> None:
 
 def ship(options: argparse.Namespace, started: float) -> None:
     """Write a run's weights file."""
-    print(export(options.run, options.name, options.folder, base=options.base, rank=options.rank))
+    changes = {"temperature": options.temperature, "rank": options.rank}
+    print(export(options.run, options.name, options.folder, base=options.base, **changes))
 
 
 def ship_again(options: argparse.Namespace, started: float) -> None:
@@ -211,6 +212,7 @@ class Commands:
         command = self.add("export", ship, "Write a run's averaged weights as a compact file and renew the model card.")
         command.add_argument("run", help="folder of the run")
         command.add_argument("name", help="such as 4x-D")
+        command.add_argument("--temperature", type=float, help="at which the model answers; left out, the run's own")
         self.add_destination(command)
 
         command = self.add(

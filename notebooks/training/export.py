@@ -59,6 +59,7 @@ def export(
     base: str = "",
     *,
     rank: int | None = None,
+    temperature: float | None = None,
     card: bool = True,
 ) -> Path:
     """Write a run's averaged weights as the compact file SR_VAE_<name>.safetensors and renew the model card.
@@ -69,6 +70,7 @@ def export(
         folder: where to.
         base: a model in the same folder whose equal weights are left out of the file (P keeps most of D's).
         rank: makes a small file, see :func:`weights.save_model`.
+        temperature: at which the model answers; None is the run's own.
         card: write README.md and ``curves/<name>.csv``: the validation figures of the run and, as far as their folders
             are there, of the runs that it started from.
 
@@ -86,7 +88,8 @@ def export(
     net.load_state_dict({k: weights[k] for k, _ in net.named_parameters()}, strict=False)
     folder.mkdir(parents=True, exist_ok=True)
     rows = read_log(run / LOG)
-    notes = {"temperature": record.get("temperature", 0.0), "variant": model.variant, "history": record["history"]}
+    own = record.get("temperature", 0.0) if temperature is None else temperature
+    notes = {"temperature": own, "variant": model.variant, "history": record["history"]}
     notes |= {"sources": record["sources"], "validation": rows[-1] if rows else {}}
     path = folder / model.file
     save_model(net, path, base=base, rank=rank, **notes)
