@@ -94,10 +94,10 @@ SCROLLBARS = """view => [...view.closest(".jp-OutputArea").querySelectorAll("*")
 
 
 @contextmanager
-def opened(application, folder):
-    """JupyterLab or Notebook with the notebook run; what the console says, and what other hosts are asked."""
+def opened(application, folder, more=""):
+    """JupyterLab or Notebook with the cell run and more in it; what the console says, what other hosts are asked."""
     outside, complaints = [], []
-    browser.write_notebook(folder / "view.ipynb", CELL)
+    browser.write_notebook(folder / "view.ipynb", CELL + more)
     address_of = {"jupyterlab": "lab/tree/view.ipynb", "notebook": "notebooks/view.ipynb"}[application]
     size = {"width": 1400, "height": 900}
     with (

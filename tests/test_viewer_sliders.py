@@ -1,10 +1,11 @@
-"""The slider of seeds: ten of them at a time, and all of them within reach."""
+"""Values of sliders, and the slider of seeds: ten of them at a time, and all of them within reach."""
 
 import asyncio
 
 import pytest
-from viewer.settings import SEEDS
-from viewer.sliders import WINDOW, SeedSlider, real
+from traitlets import TraitError
+from viewer.settings import SEEDS, Numbers
+from viewer.sliders import WINDOW, RealSlider, SeedSlider, integer, real
 from viewer_helpers import at_rest, new_view, until
 
 
@@ -24,7 +25,7 @@ def test_it_shows_ten_seeds_in_steps_of_a_twentieth(slider):
 )
 def test_set_beyond_its_ends_it_moves_on(slider, value, low):
     slider.value = value
-    assert slider.min <= 0 < value <= slider.max, "the page never sees a value outside the ends that it has"
+    assert (slider.value, slider.min, slider.max) == (value, low, low + WINDOW)
     slider.make_room()
     assert (slider.value, slider.min, slider.max) == (value, low, low + WINDOW)
     slider.value = 0
@@ -117,8 +118,46 @@ def test_any_seed_can_be_typed():
     assert view.error.value == ""
 
 
-def test_a_number_that_the_page_rounds_is_no_move():
-    """The page sends 0.6000000000000001 and later, from the slider of a region that was set to it, 0.6."""
+def test_a_seed_beyond_the_last_that_is_typed_at_the_last_is_no_move():
+    view, heard = new_view(), []
+    view.apply({"temperature": 1.0, "seed": SEEDS})
+    view.apply = heard.append
+    view.number.set_state({"value": 5000.0})  # as the page does
+    assert (view.number.value, heard) == (SEEDS, [])
+    view.number.set_state({"value": 30.0})
+    assert heard == [{"seed": 30.0}]
+
+
+def test_values_stay_between_the_ends():
+    slider = RealSlider(value=7, min=0, max=2)
+    assert slider.value == 2
+    slider.value = -0.1
+    assert slider.value == 0
+    slider.value = 1.5
+    slider.max = 1
+    assert slider.value == 1
+    slider.max, slider.min = 4, 3
+    assert slider.value == 3
+
+
+def test_whole_numbers_stay_whole():
+    slider = integer(Numbers(2, 64, whole=True), 16, "Samples")
+    for value, expected in ((3.0, 3), (100, 64), (-5, 2)):
+        slider.value = value
+        assert (type(slider.value), slider.value) == (int, expected)
+    assert (slider.min, slider.max, slider.step, slider.readout_format) == (2, 64, 1, ".0f")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"value": float("nan")}, {"value": "much"}, {"readout_format": "d"}, {"readout_format": ".2f%"}]
+)
+def test_what_cannot_be_shown_is_refused(wrong):
+    with pytest.raises(TraitError, match=r"not NaN|expected a float|is \".0f\" to \".9f\", not"):
+        RealSlider(**wrong)
+
+
+def test_values_have_four_digits():
+    """Steps of 0.05 add up to 0.6000000000000001, which would be another temperature than 0.6."""
     slider, heard = real("temperature", 0.0, 0.05, "Temperature"), []
     slider.observe(heard.append, "value")
     slider.value = 0.6000000000000001

@@ -216,23 +216,18 @@ class Hand:
 
     def point(self, place: Place) -> tuple[float, float]:
         """Where a place is, in pixels of the page."""
+        if place.kind == "slider":
+            return browser.handle(self.tab, place.name, place.at)
         box = self.element(place).bounding_box()
         x, y, width, height = (box[name] for name in ("x", "y", "width", "height"))
         if place.kind == "picture":
             return x + place.at[0] * width, y + place.at[1] * height
-        if place.kind == "slider" and place.at is not None:
-            handle = browser.slider(self.tab, place.name)
-            low, high, now = (float(handle.get_attribute(f"aria-value{name}")) for name in ("min", "max", "now"))
-            track = handle.locator("xpath=ancestor::*[contains(@class, 'noUi-base')]").bounding_box()
-            return self.x + (place.at - now) / (high - low) * track["width"], self.y
         return x + width / 2, y + height / 2
 
     def element(self, place: Place) -> Locator:
         """What a place belongs to."""
         if place.kind == "picture":
             return self.tab.locator(browser.PICTURE)
-        if place.kind == "slider":
-            return browser.slider(self.tab, place.name)
         exact = place.kind == "tab"  # an icon belongs to the name of a button
         return self.tab.get_by_role(place.kind, name=place.name, exact=exact)
 

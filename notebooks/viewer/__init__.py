@@ -6,8 +6,8 @@
 
 The page draws the picture: border, zoom and pan never wait for the kernel (see :mod:`viewer.picture`). The kernel
 sends layers of it. While a slider moves, a layer is a JPEG of a draft (see :class:`srvae_core.Sampler`) of what is to
-be seen; when it rests, the exact answer as PNG. All else are ipywidgets, over :class:`srvae_core.Sampler`, which
-encodes an image once and decodes for each move.
+be seen; when it rests, the exact answer as PNG. Picture and sliders are its own widgets and all else are ipywidgets,
+over :class:`srvae_core.Sampler`, which encodes an image once and decodes for each move.
 
 The modules, each of which uses those below it only:
 
@@ -33,7 +33,7 @@ The modules, each of which uses those below it only:
     files      photographs, folders, uploads, PNGs with settings
     animation  films as WebP and GIF
     scene      from settings to a picture and its scores, without widgets
-    sliders    sliders of numbers and of seeds
+    sliders    sliders of numbers and of seeds, which slider.js draws and moves
     settings   what makes a picture: names, limits, checks
     pictures   compressing, splitting, colouring, laying out
     window     the part of a large image that is in work

@@ -33,6 +33,7 @@ FLAGS = [  # of Chromium: it runs as root here and there, without a screen, and 
 ]
 HIDDEN = ["--hide-scrollbars"]  # playwright's own flag: people see scrollbars, so the tests have to see them too
 PICTURE = "canvas.srvae-picture"  # the view's, among all pictures of a page
+HANDLE = 16  # pixels across the handle of a slider, as slider.css has it
 WITHIN = ("about", "blob", "data")  # schemes of addresses that ask no host
 UNCHANGED = 0.7  # seconds without a new frame that count as rest: longer than from a key to the first that it brings
 START_SECONDS = 60  # that a server may take to start
@@ -239,8 +240,16 @@ def at_rest(tab: Page, unchanged: float = UNCHANGED, number: int = 0) -> bytes:
 
 
 def slider(tab: Page, text: str) -> Locator:
-    """The handle of the slider that a screen reader calls so."""
+    """The slider that a screen reader calls so."""
     return tab.get_by_role("slider", name=text)
+
+
+def handle(tab: Page, text: str, value: float | None = None) -> tuple[float, float]:
+    """Where the middle of a slider's handle is, in pixels of the page, or where it would be at a value."""
+    track = slider(tab, text)
+    box, (low, high) = track.bounding_box(), (float(track.get_attribute(name)) for name in ("min", "max"))
+    share = ((float(track.input_value()) if value is None else value) - low) / (high - low)
+    return box["x"] + HANDLE / 2 + share * (box["width"] - HANDLE), box["y"] + box["height"] / 2
 
 
 def press_and_wait(tab: Page, key: str = "ArrowRight", *, layer: bool = True) -> float:

@@ -46,7 +46,7 @@ class Pace:
         """
 
         def handler(change: object) -> None:
-            # a number that the page sends back and that is rounded to what it was is no move
+            # a number that is pulled back to what it was is no move, such as 5000 typed where 999 is the last
             same = isinstance(change, dict) and "old" in change and change["old"] == change["new"]
             with self.lock:
                 if self._held or same:

@@ -3,101 +3,132 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 
-import ipywidgets as widgets
-from traitlets import Bunch, validate
+import anywidget
+from traitlets import Bool, Bunch, CFloat, CInt, Int, TraitError, Unicode, observe, validate
 
 from .settings import SEED, SETTINGS, Numbers
 
-STYLE = {"style": {"description_width": "8em"}, "layout": {"width": "auto"}}  # of all that has a description
+LABELS = "8em"  # the width of all descriptions
+STYLE = {"style": {"description_width": LABELS}, "layout": {"width": "auto"}}  # of all that has a description
 WINDOW = 10  # seeds that a slider shows at a time, so that a pixel of the mouse is a small step and no other sample
 SEED_STEP = 0.05
 DIGITS = 4  # after the point
+HERE = Path(__file__)
 
 
-class RealSlider(widgets.FloatSlider):
-    """A slider of real numbers with at most four digits.
+class Slider(anywidget.AnyWidget):
+    """A description, a track with a handle, and the number, which can be typed over.
 
-    The page takes steps of, say, 0.05 to 0.6000000000000001 and sends that number back as 0.6, which would be a move of
-    its own.
+    The page sends ``value`` only where a hand, a key or a typed number moved it. The sliders of ipywidgets also answer
+    what the kernel sets: with the number pulled to their steps or ends, or with an old one.
+
+    Keys: an arrow moves it by a step, Page Up and Page Down by ten, Home and End to the ends. A drag moves it to whole
+    steps from ``min`` on. What is set or typed may lie between two steps.
+
+    Attributes:
+        value: the number. Beyond the ends it becomes the nearer one.
+        min, max: the ends of the track.
+        step: of a key, and between two places of the handle.
+        digits: of a value, after the point.
+        readout_format: how the number is written: ".0f" to ".9f", with so many digits after the point.
+        description: its name, which stands before it.
+        description_width: as in CSS.
+        disabled: whether nobody but the kernel can move it.
+
+    Raises:
+        TraitError: a trait is of another type, the value is NaN, or the format is of another form.
     """
+
+    _esm = HERE.with_name("slider.js").read_text("utf-8")
+    _css = HERE.with_name("slider.css").read_text("utf-8")
+
+    readout_format = Unicode(".2f").tag(sync=True)
+    description = Unicode().tag(sync=True)
+    description_width = Unicode(LABELS).tag(sync=True)
+    disabled = Bool(False).tag(sync=True)
 
     @validate("value")
     def _validate_value(self, proposal: Bunch) -> float:
-        return round(min(max(proposal["value"], self.min), self.max), DIGITS)
+        if math.isnan(proposal["value"]):  # no end pulls it back
+            raise TraitError("a slider's value is a number, not NaN")
+        low, high = self._limits
+        return round(min(max(proposal["value"], low), high), self.digits)
+
+    @validate("readout_format")
+    def _validate_readout_format(self, proposal: Bunch) -> str:
+        if not re.fullmatch(r"\.\df", proposal["value"]):
+            raise TraitError(f'readout_format is ".0f" to ".9f", not {proposal["value"]!r}')
+        return proposal["value"]
+
+    @property
+    def _limits(self) -> tuple[float, float]:
+        return self.min, self.max
+
+    @observe("min", "max")
+    def _keep_inside(self, _: Bunch) -> None:
+        self.value = self.value  # which is validated anew
+
+
+class RealSlider(Slider):
+    """A slider of real numbers with at most four digits after the point."""
+
+    value = CFloat(0.0).tag(sync=True)
+    min = CFloat(0.0).tag(sync=True)
+    max = CFloat(1.0).tag(sync=True)
+    step = CFloat(0.1).tag(sync=True)
+    digits = Int(DIGITS).tag(sync=True)
+
+
+class IntegerSlider(Slider):
+    """A slider of whole numbers."""
+
+    value = CInt(0).tag(sync=True)
+    min = CInt(0).tag(sync=True)
+    max = CInt(100).tag(sync=True)
+    step = CInt(1).tag(sync=True)
+    digits = Int(0).tag(sync=True)
 
 
 class SeedSlider(RealSlider):
     """A slider over all seeds, which shows ten of them at a time and moves on to others when it is set to one.
 
     Args:
-        description: its label.
+        description: its name.
         value: the first seed.
     """
 
+    _limits = SEED.low, SEED.high  # of the value; the ends of the track follow it
+
     def __init__(self, description: str, value: float = 0.0) -> None:
-        super().__init__(
-            value,
-            min=SEED.low,
-            max=SEED.low + WINDOW,
-            step=SEED_STEP,
-            description=description,
-            readout_format=".2f",
-            **STYLE,
-        )
+        ends = {"min": SEED.low, "max": SEED.low + WINDOW}
+        super().__init__(value=value, **ends, step=SEED_STEP, description=description, layout=STYLE["layout"])
 
-    # ipywidgets would keep the value within the ends that it has; here the ends follow the value. The page must never
-    # see a value outside its ends: it would pull it inside and send that back as a move. So the ends are set far enough
-    # apart first, then the value, and at rest, when the page has it, the ends about it.
-
-    def __setattr__(self, name: str, value: object) -> None:
-        if name != "value":
-            super().__setattr__(name, value)
-            return
-        seed = self._seed(value)
-        if not self.min <= seed <= self.max:
-            low = self._window(seed)
-            self.min, self.max = min(self.min, low), max(self.max, low + WINDOW)
-        super().__setattr__(name, seed)
-
-    @staticmethod
-    def _seed(value: float) -> float:
-        return round(min(max(value, SEED.low), SEED.high), DIGITS)
-
-    @staticmethod
-    def _window(seed: float) -> float:
-        return float(min(max(math.floor(seed) - WINDOW // 2, SEED.low), SEED.high - WINDOW))
-
-    @validate("value")
-    def _validate_value(self, proposal: Bunch) -> float:
-        return self._seed(proposal["value"])
-
-    @validate("min")
-    def _validate_min(self, proposal: Bunch) -> float:
-        return proposal["value"]
-
-    @validate("max")
-    def _validate_max(self, proposal: Bunch) -> float:
-        return proposal["value"]
+    @observe("value")
+    def _follow(self, change: Bunch) -> None:
+        if not self.min <= change["new"] <= self.max:
+            self._show_around(change["new"])
 
     def make_room(self) -> None:
         """Show other seeds where the value has come to an end, so that one can slide on."""
-        if self.value in (self.min, self.max) or self.max - self.min > WINDOW:
+        if self.value in (self.min, self.max):
             self._show_around(self.value)
 
     def _show_around(self, seed: float) -> None:
-        low = self._window(seed)
-        ends = [("max", low + WINDOW), ("min", low)]
-        for name, end in ends if low > self.min else reversed(ends):
-            setattr(self, name, end)
+        low = min(max(math.floor(seed) - WINDOW // 2, SEED.low), SEED.high - WINDOW)
+        with self.hold_sync():
+            self.min, self.max = low, low + WINDOW
 
 
 def real(name: str, value: float, step: float, description: str, form: str = ".2f") -> RealSlider:
     """The slider of a setting that is a real number; ``form`` is how its value is written."""
     limits = {"min": SETTINGS[name].low, "max": SETTINGS[name].high, "step": step}
-    return RealSlider(value, **limits, description=description, readout_format=form, **STYLE)
+    return RealSlider(value=value, **limits, description=description, readout_format=form, layout=STYLE["layout"])
 
 
-def integer(numbers: Numbers, value: int, description: str) -> widgets.IntSlider:
+def integer(numbers: Numbers, value: int, description: str) -> IntegerSlider:
     """A slider of whole numbers."""
-    return widgets.IntSlider(value, min=numbers.low, max=numbers.high, description=description, **STYLE)
+    limits = {"min": numbers.low, "max": numbers.high}
+    return IntegerSlider(value=value, **limits, description=description, readout_format=".0f", layout=STYLE["layout"])
