@@ -117,6 +117,7 @@ SHORTFALLS = {
 # Files that take longest, in the order in which they begin: with several workers none is left to run alone at the end.
 LONGEST = (
     "test_browser.py",
+    "test_slider_touch.py",
     "test_trainer.py",
     "test_release.py",
     "test_recipe.py",

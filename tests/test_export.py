@@ -44,10 +44,12 @@ def test_export_ships_the_averaged_weights_with_a_card(runs, tmp_path):
 
 def test_small_files_share_weights_too(runs, tmp_path):
     d, p = runs
-    whole, part = export(d, "4x-D", tmp_path, rank=4), export(p, "4x-P", tmp_path, base="4x-D", rank=4)
+    whole = export(d, "4x-D", tmp_path, rank=4)
+    part = export(p, "4x-P", tmp_path, base="4x-D", rank=4, temperature=0.15)
     assert part.stat().st_size < 0.2 * whole.stat().st_size
     model, base = sr.load_model(part), sr.load_model(whole)
     assert torch.equal(model.ip5.weight, base.ip5.weight)
+    assert (model.temperature, base.temperature) == (0.15, 0)
     assert not torch.equal(model.conv1_SR_s1.weight, base.conv1_SR_s1.weight)
     own = load_file(p / "checkpoint.safetensors")["ema.conv1_SR_s1.weight"]
     assert (model.conv1_SR_s1.weight - own).abs().max() < 0.01 * own.abs().max()

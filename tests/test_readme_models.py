@@ -125,13 +125,19 @@ def test_the_ablation_shows_what_training_says():
 @pytest.mark.parametrize("scale", sr.SCALES)
 def test_the_shape_of_noise_is_worth_what_training_says(scale):
     says(
-        "shaped noise has a lower VGG distance than the same noise unshaped ($g = \\pm 1$), but no lower energy",
+        "In both shipped D, shaped noise has a lower energy score and a lower VGG distance than the same noise "
+        "unshaped ($g = \\pm 1$)",
         TRAINING,
     )
-    rows = {row["g"]: row for row in read_csv(NOISE) if row["model"] == f"{scale}x-D"}
-    assert float(rows["shaped"]["vgg"]) < float(rows["+-1"]["vgg"])
-    assert float(rows["shaped"]["energy"]) >= float(rows["+-1"]["energy"])
-    assert abs(float(rows["shaped"]["correlation"])) < 0.1, "the correlation falls to nearly nothing"
+    says("version 0.1's 4x-D, trained on for 90 steps with and without, hardly differs", TRAINING)
+    table = read_csv(NOISE)
+    rows = {row["g"]: row for row in table if row["model"] == f"{scale}x-D"}
+    for score in ("energy", "vgg"):
+        assert 0 < float(rows["+-1"][score]) - float(rows["own"][score]) < 0.02, "small"
+    assert abs(float(rows["own"]["correlation"])) < 0.1, "the correlation falls to nearly nothing"
+    without, shaped = (row for row in table if row["model"].endswith("90 steps more") and row["g"] == "own")
+    assert abs(float(without["energy"]) - float(shaped["energy"])) < 0.01
+    assert abs(float(without["vgg"]) - float(shaped["vgg"])) < 0.001
 
 
 def test_weights_come_in_pieces_as_said():
