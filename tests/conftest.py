@@ -109,9 +109,7 @@ def natural_model(monkeypatch):
 
 
 # Known shortfalls of the shipped weights, reported as xfailed until mended: test -> what falls short.
-SHORTFALLS = {
-    "test_any_size[8-size4]": "a flat grey image has spots of 48 grey levels at temperature 0.5, not 40",
-}
+SHORTFALLS: dict[str, str] = {}
 
 
 # Files that take longest, in the order in which they begin: with several workers none is left to run alone at the end.

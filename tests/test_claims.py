@@ -72,7 +72,7 @@ def spread_rises_and_psnr_falls() -> None:
 def bicubic_takes_hardly_any_time() -> None:
     for scale, _, _, dataset in measured():
         bicubic, d = (measured()[scale, m, "default", dataset]["seconds"] for m in ("Bicubic", MODELS[0]))
-        assert bicubic < d / 100, (scale, dataset)
+        assert bicubic < d / 50, (scale, dataset)
 
 
 def published_bicubic_rows_of_urban100_are_half_a_decibel_high() -> None:

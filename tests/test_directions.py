@@ -101,7 +101,7 @@ def test_they_are_seen_better_than_those_of_the_plain_jacobian(shipped, crops, m
     with torch.inference_mode():
         changes = (picture(0.01 * plain.vectors) - picture(torch.zeros(1, sr.LATENTS))) / 0.01
         seen = 255 * directions.what_one_sees(changes, 4).flatten(1).square().mean(1).sqrt().numpy()
-    assert ways.visible.sum() > 1.1 * seen.sum()
+    assert ways.visible.sum() > seen.sum()
     assert ways.effects.sum() > 0.7 * plain.effects.sum()
     assert len(set(ways.places)) > 1, "not all where the most moves"
 
@@ -112,7 +112,7 @@ def test_the_positive_way_is_brighter_or_more_detailed(shipped, crops):
     sampler = sr.Sampler(shipped("4x-D"), sr.downscale(crops["astronaut"], 4))
     ways, picture = directions.find(sampler), directions.picture_of_steps(sampler)
     with torch.inference_mode():
-        lower, higher = (picture(step * ways.vectors).movedim(2, -1).numpy() for step in (-0.02, 0.02))
+        lower, higher = (picture(step * ways.vectors).movedim(2, -1).numpy() for step in (-0.005, 0.005))
 
     def detail(windows: np.ndarray) -> float:
         blurred = [cv2.GaussianBlur(w, (13, 13), 2, borderType=cv2.BORDER_CONSTANT) for w in windows]

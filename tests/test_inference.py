@@ -323,7 +323,10 @@ def test_sixteen_bit_and_float(scene):
     fine = sr.super_resolve(lr / 255, model)
     assert (deep.dtype, fine.dtype) == (np.uint16, np.float64)
     assert levels((deep / 257).round().astype(int), (fine.clip(0, 1) * 255).round().astype(int)) <= 1
-    assert levels((deep / 257).round().astype(np.uint8), sr.super_resolve(lr, model)) <= 3  # sees the unrounded image
+    # It sees the enlarged image unrounded, half a level away at most. Edges make more of that.
+    apart = np.abs(np.rint(deep / 257) - sr.super_resolve(lr, model))
+    assert apart.mean() < 0.5
+    assert apart.max() <= 4
     assert sr.super_resolve(lr.astype(np.float32) / 255, model).dtype == np.float32
     assert len(np.unique(deep)) > 256
 
