@@ -101,6 +101,11 @@ CLAIMS: list[tuple[Path, str, Callable[[], None]]] = [
         for scale in sr.SCALES
     ),
     (
+        README,
+        "**P** gives up some of it for a more natural look, as NIQE judges it",
+        d_has_the_psnr_and_p_the_looks,
+    ),
+    (
         NOTEBOOKS["Latent_Sampling"],
         "what each temperature gives in spread and costs in PSNR",
         spread_rises_and_psnr_falls,

@@ -101,7 +101,7 @@ def test_the_verdict_follows_the_numbers():
     assert points == [
         "* **D at 4x** is 3.00 and 2.06 dB above bicubic enlargement, 0.11 dB below and 0.15 dB above the published "
         "LapSRN and 0.59 and 0.15 dB below the published SR-VAE-D.",
-        "* **P at 4x** is 0.43 and 0.15 dB below D; its NIQE is 1.00 lower and 0.50 higher.",
+        "* **P at 4x** is 0.43 and 0.15 dB below D; its NIQE is 1.00 lower and 0.50 higher than D's.",
     ]
     better = of_both_sets("SR-VAE-D", psnr=("32.5", "28.31"))
     assert "0.48 and 0.01 dB above the published SR-VAE-D" in verdict(published, better)
@@ -115,8 +115,8 @@ def test_samples_are_judged_by_the_numbers():
 
     high, low, mixed = ("28", "26"), ("27", "25"), ("27", "26.5")
     start = "At 4x and temperature 1, "
-    assert sampled(high, low, low, high) == f"{start}D's samples have the higher PSNR and the lower NIQE on all sets."
-    expected = f"{start}D's samples have the higher PSNR on all sets; P's samples have the lower NIQE on all sets."
+    assert sampled(high, low, low, high) == f"{start}D's samples have the higher PSNR and the lower NIQE on both sets."
+    expected = f"{start}D's samples have the higher PSNR on both sets; P's samples have the lower NIQE on both sets."
     assert sampled(high, high, low, low) == expected
     expected = (
         "D's samples have the higher PSNR on Set5; P's samples have the higher PSNR on Set14; D's samples have the"

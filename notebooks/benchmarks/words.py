@@ -103,8 +103,11 @@ def verdict(published: list[Row] | None = None, results: list[Row] | None = None
             points.append(f"* **D at {scale}x** is {listed(parts)}.")
         psnr, niqe = (known.over(scale, "SR-VAE-P", "SR-VAE-D", score) for score in ("psnr", "niqe"))
         if psnr:
-            naturalness = f"; its NIQE is {apart(niqe, 'higher', 'lower')}" if niqe and any(niqe) else ""
-            points.append(f"* **P at {scale}x** is {apart(psnr, 'above', 'below', ' dB')} D{naturalness}.")
+            naturalness = f"; its NIQE is {apart(niqe, 'higher', 'lower')} than D's" if niqe and any(niqe) else ""
+            paper = known.over(scale, "SR-VAE-P", f"{PAPER}SR-VAE-P")
+            parts = [f"{apart(psnr, 'above', 'below', ' dB')} D"]
+            parts += [f"{apart(paper, 'above', 'below', ' dB')} the published SR-VAE-P"] if paper else []
+            points.append(f"* **P at {scale}x** is {listed(parts)}{naturalness}.")
     if not points:
         return ""
     head = (
@@ -118,7 +121,7 @@ def verdict(published: list[Row] | None = None, results: list[Row] | None = None
 
 
 def samples_words(results: list[Row] | None = None) -> str:
-    """Whose samples at temperature 1 have the better PSNR and NIQE, D's or P's: a sentence for each scale.
+    """Whose samples at temperature 1 have the better PSNR and NIQE on :data:`SHOWN_SETS`, D's or P's, at each scale.
 
     Args:
         results: rows of :data:`csvfiles.RESULTS`; read from there unless given.
@@ -130,7 +133,7 @@ def samples_words(results: list[Row] | None = None) -> str:
         ValueError: the file is damaged.
     """
     known = scores([], results)
-    sets = sets_of(known.results)
+    sets = [name for name in sets_of(known.results) if name in SHOWN_SETS]
     sentences = []
     for scale in sr.SCALES:
         won: dict[tuple[str, tuple[str, ...]], list[str]] = {}  # who, on which sets -> in what
@@ -140,7 +143,7 @@ def samples_words(results: list[Row] | None = None) -> str:
                 where = tuple(name for name in sets if winners[name] == who)
                 won.setdefault((who, where), []).append(f"the {words}")
         parts = [
-            f"{who}'s samples have {listed(words)} on {'all sets' if len(where) == len(sets) else listed(where)}"
+            f"{who}'s samples have {listed(words)} on {'both sets' if len(where) == len(SHOWN_SETS) else listed(where)}"
             for (who, where), words in won.items()
         ]
         if parts:

@@ -184,10 +184,11 @@ CARD_HEAD = """\
 Written by `python notebooks/train.py export`; the facts are in the metadata of each file. Commands that name
 `notebooks/training.py` are those of version 0.1, of which `notebooks/train.py run` has come.
 
-generator1 is held on the LR grid. It and convolutions are float16 (in files of version 0.1 it is int8), the other
-fully connected weights int8 with a scale and the largest number of each row apart. The encoder is not needed to
-sample and is not shipped. A model with a base holds only what differs from it. `curves/` has the validation figures
-of the runs, `tried.csv` those of what was tried, `noise.csv` what the shape of the noise is worth.
+generator1 is held on the LR grid, in float16 (in files of version 0.1 in int8). Convolutions are float16, in files
+with a rank int8. The other fully connected weights are int8 with a scale and the largest number of each row apart. The
+encoder is not needed to sample and is not shipped. A model with a base holds only what differs from it. `curves/` has
+the validation figures of the runs, `tried.csv` those of what was tried, `noise.csv` what the shape of the noise is
+worth.
 """
 
 
