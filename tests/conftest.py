@@ -109,7 +109,11 @@ def natural_model(monkeypatch):
 
 
 # Known shortfalls of the shipped weights, reported as xfailed until mended: test -> what falls short.
-SHORTFALLS: dict[str, str] = {}
+SHORTFALLS = {
+    "test_whole_tiling_is_no_worse_than_the_releases[4x-P]": "0.039 dB below the release's tiles on the astronaut",
+    "test_whole_tiling_is_no_worse_than_the_releases[8x-P]": "0.042 dB below the release's tiles on the motorcycle",
+    "test_auto_is_near_float32[8x-P]": "bfloat16 moves single values of its answers by 12 levels, not 4",
+}
 
 
 # Files that take longest, in the order in which they begin: with several workers none is left to run alone at the end.

@@ -76,7 +76,7 @@ def test_native_is_what_saves_time(monkeypatch, can, native):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_auto_is_near_float32(shipped, photographs, bfloat16, name):
-    """Of the same quality: 0.01 dB and 2 levels at temperature 0; of samples single values are further off."""
+    """Of the same quality: 0.01 dB and 4 levels at temperature 0; of samples single values are further off."""
     model, off = shipped(name), {0.0: [], 1.0: []}
     for photograph in list(photographs.values())[:3]:
         hr = np.ascontiguousarray(photograph[:256, :256])
@@ -87,8 +87,8 @@ def test_auto_is_near_float32(shipped, photographs, bfloat16, name):
             )
             seen.append(metrics.psnr_y(auto, hr, model.scale) - metrics.psnr_y(plain, hr, model.scale))
             levels = np.abs(auto.astype(int) - plain)
-            assert levels.max() <= (2 if temperature == 0 else 12)
-            assert np.mean(levels > 2) <= 0.003
+            assert levels.max() <= (4 if temperature == 0 else 16)
+            assert np.mean(levels > 2) <= 0.004
             assert metrics.lr_psnr(auto, lr, model.scale) > 45
     assert max(map(abs, off[0.0])) <= 0.01
     assert abs(np.mean(off[1.0])) <= 0.01

@@ -224,9 +224,10 @@ def spill(samplers: list[sr.Sampler]) -> float:
 
 
 def test_another_temperature_begins_at_the_edge_and_gradually(samplers, monkeypatch):
-    assert spill(samplers[:2]) < 0.25
+    blended = spill(samplers[:2])
+    assert blended < 0.25
     monkeypatch.setattr(regions, "BLEND", 1e-6)
-    assert spill(samplers[:2]) > 0.45, "without the blend the measure sees a step"
+    assert spill(samplers[:2]) > 1.6 * blended, "without the blend the measure sees a step"
 
 
 def test_the_answer_reduces_to_the_lr_image_as_well_as_samples_do(samplers):

@@ -12,6 +12,7 @@ from viewer_helpers import Messages, Recorder, at_rest, cat, inside, is_png, low
 import srvae_core as sr
 
 OLD = "srvae-stale"
+NEAR = 4  # grey levels by which a draft of a sample at temperature 0.6 to 1 may be off on average
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_another_sample_on_the_left_moves_too(view):
 
     moving = asyncio.run(move())
     both = pictures.split(view.sampler(2, 0.6), view.sampler(0, 0.6), 0.5)
-    assert np.abs(moving.astype(float) - both).mean() < 3
+    assert np.abs(moving.astype(float) - both).mean() < NEAR
     assert np.array_equal(view.frame, both)
     assert np.array_equal(shown(view), both)
 
@@ -200,7 +201,7 @@ def test_what_the_page_lacks_comes_when_one_looks_there(view):
     async def look():
         view.apply({"temperature": 1.0, "zoom": 4.0, "across": 0.0, "share": 0.0})
         view.picture.across = 1.0
-        assert np.abs(shown(view).astype(float) - inside(view.sampler(0, 1.0), view.region)).mean() < 3
+        assert np.abs(shown(view).astype(float) - inside(view.sampler(0, 1.0), view.region)).mean() < NEAR
         await until(lambda: at_rest(view))
         view.left.value = "another sample"
         await until(lambda: at_rest(view))
