@@ -87,7 +87,7 @@ def test_auto_is_near_float32(shipped, photographs, bfloat16, name):
             )
             seen.append(metrics.psnr_y(auto, hr, model.scale) - metrics.psnr_y(plain, hr, model.scale))
             levels = np.abs(auto.astype(int) - plain)
-            assert levels.max() <= (4 if temperature == 0 else 16)
+            assert levels.max() <= (4 if temperature == 0 else 18)
             assert np.mean(levels > 2) <= 0.004
             assert metrics.lr_psnr(auto, lr, model.scale) > 45
     assert max(map(abs, off[0.0])) <= 0.01
