@@ -236,9 +236,9 @@ def test_rare_outliers_are_seen_by_a_term_of_their_own():
     scores = [float(energy_score(distances, *pair, hr, answer)) for pair in (clean, spoilt)]
     assert scores[1] < 1.02 * scores[0], "the energy score hardly sees them"
     twice = torch.cat([hr, hr])
-    seen = [float(outliers(torch.cat(pair), twice, answer)) for pair in (clean, spoilt)]
+    seen = [float(outliers(torch.cat(pair), twice, torch.cat([answer, answer]))) for pair in (clean, spoilt)]
     assert seen[1] > 0.1 > 0.01 > seen[0]
-    assert float(outliers(twice, twice, answer)) == 0
+    assert float(outliers(twice, twice, torch.cat([answer, answer]))) == 0
 
 
 def test_a_teacher_beside_samples_teaches_the_answer_alone(pictures, tmp_path):

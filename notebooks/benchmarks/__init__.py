@@ -9,7 +9,8 @@ results        data/results.csv: its columns, and the rows of single images besi
 scoring        the scores of answers, image by image, and their means
 evaluate       scores of models, bicubic and other methods, into data/results.csv; resumes
 tables         the long tables of Paper_Figures, made of the CSV files
-summary        the README's table of one screen, and what it says in words
+words          what the numbers say, in sentences made of them
+summary        the README's table of one screen, with these words
 speed          what a user waits for, and how much memory a large answer takes
 cli            the command line of ``evaluate.py``
 =============  =======================================================================================

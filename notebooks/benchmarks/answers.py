@@ -11,9 +11,8 @@ import release
 import srvae_core as sr
 
 SAMPLES_PER_IMAGE = 10  # where the temperature is given and not zero
-VGG_SAMPLES = (
-    3  # of these the VGG distance looks at: it takes as long as a sample, and varies little from one to another
-)
+# Of these the VGG distance looks at so many: it takes as long as a sample, and varies little from one to another.
+VGG_SAMPLES = 3
 
 
 @dataclass(frozen=True)

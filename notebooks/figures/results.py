@@ -211,7 +211,7 @@ def _draw_points(ax: Axes, rows: list[Row], peers: Sequence[str]) -> None:
 
 
 def missing(dataset: str) -> str:
-    """What a LookupError says where the results lack a set's rows."""
+    """What a NotMeasuredError says where the results lack a set's rows."""
     return (
         f"data/results.csv lacks this figure's rows of {dataset}: "
         f"run python notebooks/evaluate.py scores --sets {dataset}"

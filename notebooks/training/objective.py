@@ -41,15 +41,14 @@ def outliers(samples: Tensor, hr: Tensor, answer: Tensor) -> Tensor:
     by as much as E|Y - Y'| / 2 does. So samples came to have single pixels of loud colours.
 
     Args:
-        samples: (2 B, 3, H, W), first of all patches, then of all patches again.
-        hr: the originals of each, of the same shape.
-        answer: the answers of z = 0, (B, 3, H, W). Their error in a patch is its unit.
+        samples: (B, 3, H, W) in [0, 1], one of each patch.
+        hr: the originals, of the same shape.
+        answer: the answers of z = 0, of the same shape. Their error in a patch is its unit.
 
     Returns:
         The mean of (|Y - HR| - LARGEST)^2 over all pixels where that is positive, in these units; a scalar.
     """
-    error = (answer - hr[: len(answer)]).square().mean((1, 2, 3), keepdim=True).sqrt()
-    unit = torch.cat([error, error]).clamp(min=LEAST_UNIT)
+    unit = (answer - hr).square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=LEAST_UNIT)
     distance = ((samples - hr).square().mean(1, keepdim=True) + 1e-8).sqrt()
     return (distance / unit - LARGEST).relu().square().mean()
 
@@ -293,8 +292,8 @@ class PriorObjective(Objective):
         score = energy_score(self.distances, first, second, hr, zero.detach(), self.mean)
         terms = {"answer": self.l1(zero, drawn.get("taught", hr)), "energy": self.config.energy * score}
         if self.config.outliers:
-            samples = torch.cat([first, second])
-            terms["outliers"] = self.config.outliers * outliers(samples, torch.cat([hr, hr]), zero.detach())
+            both = outliers(first, hr, zero.detach()) + outliers(second, hr, zero.detach())
+            terms["outliers"] = self.config.outliers * both / 2
         if not self.mild:
             return terms | self.perceptual(zero, hr, drawn)
         mild = self.config.temperature * sr.PRIOR_SD * g * drawn["mild"]

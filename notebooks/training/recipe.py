@@ -108,6 +108,7 @@ def stages_of(recipe: Recipe) -> list[Stage]:
     """The stages, in order."""
     taught = {"teacher": recipe.teacher} if recipe.teacher else {}
     gentle = {"lr": 1.5e-3, "decay": 0.7} if recipe.initial else {}  # good weights are soon lost by large steps
+    sampled = {"stage": "latents", "deep": bool(recipe.features), "outliers": OUTLIERS}
     stages = [
         Stage("answer", 0.45, {"vgg_weight": 0.0} | taught | gentle),
         # All layers move: with the features standing still samples were worse, and z = 0 lost more. The teacher goes on
@@ -115,15 +116,14 @@ def stages_of(recipe: Recipe) -> list[Stage]:
         # convolutions that see z = 0 alone forget what to do with other latents.
         Stage(
             "latents", 0.52,
-            {"stage": "latents", "train": "all", "vgg_weight": 0.0, "lr": 1.5e-3, "loudness": LOUDNESS[recipe.scale],
-             "deep": bool(recipe.features), "outliers": OUTLIERS} | (taught or {"teacher": ("self",)}),
+            sampled | {"train": "all", "vgg_weight": 0.0, "lr": 1.5e-3, "loudness": LOUDNESS[recipe.scale]}
+            | (taught or {"teacher": ("self",)}),
         ),
         # A short stage. After some hundred patches the VGG term has sharpened mild samples; after thirty thousand it
         # had woven a pattern into them. On z = 0, where nothing is drawn, it leaves a grid of the LR lattice.
         Stage(
             "P", 0.03,
-            {"variant": "P", "stage": "latents", "train": "decoder", "lr": 1e-3, "vgg": recipe.vgg, "temperature": 0.25,
-             "deep": bool(recipe.features), "outliers": OUTLIERS},
+            sampled | {"variant": "P", "train": "decoder", "lr": 1e-3, "vgg": recipe.vgg, "temperature": 0.25},
         ),
     ]  # fmt: skip
     if recipe.original:
