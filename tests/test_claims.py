@@ -27,6 +27,7 @@ ELSEWHERE = {4: 23.14, 8: 20.74}  # dB of bicubic enlargement on Urban100, as La
 PLAIN = (
     "Tests of files that are not ours to ship",
     "New weights are shipped when the PSNR on held-out patches gains at least 0.03 dB",  # a rule
+    "the PSNR at z = 0, and the standard deviation in grey levels (`spread`) of six samples from the prior",
     "D trained on by the score itself, minus the PSNR of each patch",
     "Energy score and VGG distance (features of VGG-19, as LPIPS has them) are better when lower",
     "PSNR is taken on Y (ITU-R BT.601, 16 to 235)",

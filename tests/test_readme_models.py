@@ -6,6 +6,7 @@ from csvfiles import RESULTS, read_csv
 from prose import COMMANDS, TRAINING, says
 from torch import nn
 from training.export import PIECE_BYTES
+from training.objective import kl_divergence
 from training.validation import correlation_between
 
 import srvae_core as sr
@@ -122,6 +123,32 @@ def test_the_ablation_shows_what_training_says():
         assert figures["prior"]["spread_prior"] > 4 * figures[run]["spread_prior"]
         assert figures["prior"]["psnr_prior"] < figures[run]["psnr_prior"]
     assert figures["release"]["psnr_deploy"] < figures["release"]["psnr_prior"]
+
+
+def test_the_objective_at_length_did_what_training_says():
+    says("20,000 steps of batch 16, a fifth of the release's own length", TRAINING)
+    says("At the first look, after 2,000 steps, no latent is active any more", TRAINING)
+    says("less than a tenth of a grey level by then, goes to nothing", TRAINING)
+    says("z = 0, the prior and even the deploy nets' draw, ten times as wide, have the same PSNR", TRAINING)
+    rows = read_csv(sr.WEIGHTS / "curves" / "4x-original.csv")
+    assert (rows[0]["step"], rows[-1]["step"]) == ("2000", "20000")
+    assert round(105_000 / 20_000) == 5
+    assert all(float(row["active"]) == 0 and float(row["kl"]) < 1 for row in rows)
+    assert float(rows[0]["spread_sample"]) < 0.1
+    assert float(rows[-1]["spread_sample"]) == 0
+    (row,) = (row for row in read_csv(TRIED) if row["run"] == "4x-original")
+    assert row["steps"] == "20000"
+    assert row["psnr"] == row["psnr_prior"] == row["psnr_deploy"]
+
+
+def test_the_first_step_of_the_objective_is_the_priors():
+    says(
+        "costs 47 nats for each of 1,024 latents, about what L1 is of a black patch in the place of a white one",
+        TRAINING,
+    )
+    sd_of_one = float(kl_divergence(torch.zeros(1), torch.zeros(1)))
+    assert int(sd_of_one) == 47
+    assert 1024 * sd_of_one == pytest.approx(3 * sr.PATCH**2, rel=0.03)
 
 
 @pytest.mark.parametrize("scale", sr.SCALES)
