@@ -69,7 +69,7 @@ def test_every_stage_is_a_run_that_can_be_meant(files, tmp_path):
     for scale in (4, 8):
         recipe = Recipe(data="x", out="y", minutes=5.0, scale=scale, original=0.2, work=str(tmp_path))
         stages = stages_of(recipe)
-        assert [stage.name for stage in stages] == ["answer", "latents", "P", "original"]
+        assert [stage.name for stage in stages] == ["answer", "latents", "samples", "P", "original"]
         assert sum(stage.share for stage in stages) == pytest.approx(1)
         for stage in stages:
             initial = None if stage.name in ("answer", "original") else tmp_path
@@ -98,7 +98,7 @@ def test_the_teacher_goes_on_teaching_the_answer_while_samples_learn(tmp_path):
     for teacher in ((), ("t",)):
         stages = stages_of(Recipe(data="x", out="y", minutes=5.0, teacher=teacher, work=str(tmp_path)))
         by_name = {stage.name: stage.settings for stage in stages}
-        assert by_name["latents"]["teacher"] == (teacher or ("self",))
+        assert by_name["latents"]["teacher"] == by_name["samples"]["teacher"] == (teacher or ("self",))
         assert "teacher" not in by_name["P"]
         assert list(by_name).index("latents") > list(by_name).index("answer")
     gentle = stages_of(Recipe(data="x", out="y", minutes=5.0, initial="weights", work=str(tmp_path)))[0].settings

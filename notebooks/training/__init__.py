@@ -7,6 +7,7 @@ packing        making a pack: the best of a folder in one file
 patches        random pairs of patches, cut where the network is
 teachers       stronger answers as targets: the run's own self-ensemble, or trained networks
 perceptual     VGG-19 features: the release's VGG term, the distances of the energy score
+discriminator  a network that tells samples from originals, an option
 objective      what each stage minimises
 latents        the start of the latent branch, with a generator that conditions
 optimiser      Muon, and Adam beside it or as the release has it

@@ -177,7 +177,7 @@ class Commands:
             self.add("run", run, "Train one stage. Given again, the command goes on with a run that was killed.")
         )
         command = self.add(
-            "recipe", recipe, "Train a whole scale within given minutes: answer, latents, P, evaluation."
+            "recipe", recipe, "Train a whole scale within given minutes: answer, latents, samples, P, evaluation."
         )
         shared = {"data", "scale", "seed", "batch", "teacher", "features", "vgg", "initial", "device", "compile"}
         add_config(command, shared)

@@ -92,6 +92,9 @@ class Config:
     latents: Latents = setting("latents", "how z is trained: prior, sample or release", "prior", fixed=True)
     energy: float = setting("latents", "weight of the energy score of prior samples (prior)", 400.0, fixed=True)
     outliers: float = setting("latents", "weight of what single pixels of samples are off (prior)", 0.0, fixed=True)
+    adversarial: float = setting(
+        "latents", "weight of what a discriminator tells samples from originals by (prior)", 0.0, fixed=True
+    )
     kl_weight: float = setting("latents", "weight of the KL term (sample, release)", 1.0, fixed=True)
     temperature: float = setting(
         "latents", "of the model's answers: the VGG term looks at samples of it (prior)", 0.0, fixed=True

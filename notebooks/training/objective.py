@@ -12,18 +12,21 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 import srvae_core as sr
 
 from .compiling import to_device
 from .config import Config
+from .discriminator import Discriminator, adversarial_terms
 from .perceptual import VGG, Distances, energy_score
 
 VGG_SHIFT = 16  # pixels by which the window that the VGG term sees moves at random: the reach of conv5_4's cells
 
 LARGEST = 3.0  # errors of the answer by which a sample's pixel may be off
-LEAST_UNIT = 2 / 255  # of that error: in plain patches rounding alone makes some
+LEAST_UNIT = 2 / 255  # of that error: in plain places rounding alone makes some
+AROUND = 17  # pixels of the window that this error is averaged over: what hair may be off by is a speck on a cheek
 
 Terms = dict[str, Tensor]
 
@@ -43,12 +46,14 @@ def outliers(samples: Tensor, hr: Tensor, answer: Tensor) -> Tensor:
     Args:
         samples: (B, 3, H, W) in [0, 1], one of each patch.
         hr: the originals, of the same shape.
-        answer: the answers of z = 0, of the same shape. Their error in a patch is its unit.
+        answer: the answers of z = 0, of the same shape. Their root-mean-square error around a pixel is its unit.
 
     Returns:
         The mean of (|Y - HR| - LARGEST)^2 over all pixels where that is positive, in these units; a scalar.
     """
-    unit = (answer - hr).square().mean((1, 2, 3), keepdim=True).sqrt().clamp(min=LEAST_UNIT)
+    square = (answer - hr).square().mean(1, keepdim=True)
+    around = F.avg_pool2d(square, AROUND, 1, AROUND // 2, count_include_pad=False)
+    unit = around.sqrt().clamp(min=LEAST_UNIT)
     distance = ((samples - hr).square().mean(1, keepdim=True) + 1e-8).sqrt()
     return (distance / unit - LARGEST).relu().square().mean()
 
@@ -166,6 +171,9 @@ class Objective:
     ) -> None:
         self.config, self.pictures, self.net = config, pictures, pictures.net
         self.vgg, self.distances, self.share, self.mean = vgg, distances, share, mean
+        self.discriminator: Discriminator | None = None
+        if config.has_energy_score and config.adversarial:
+            self.discriminator = Discriminator(distances).to(pictures.device)
         self.features_move = any(
             p.requires_grad for k, p in self.net.named_parameters() if k.startswith(("feat", "input"))
         )
@@ -294,10 +302,16 @@ class PriorObjective(Objective):
         if self.config.outliers:
             both = outliers(first, hr, zero.detach()) + outliers(second, hr, zero.detach())
             terms["outliers"] = self.config.outliers * both / 2
-        if not self.mild:
-            return terms | self.perceptual(zero, hr, drawn)
-        mild = self.config.temperature * sr.PRIOR_SD * g * drawn["mild"]
-        return terms | self.perceptual(pictures.answer(code, mild, up, lr), hr, drawn)
+        looked_at, samples = zero, [first, second]
+        if self.mild:
+            looked_at = pictures.answer(code, self.config.temperature * sr.PRIOR_SD * g * drawn["mild"], up, lr)
+            samples.append(looked_at)
+        terms |= self.perceptual(looked_at, hr, drawn)
+        if self.discriminator:
+            with pictures.autocast():
+                lost, told = adversarial_terms(self.discriminator, self.distances, samples, hr, zero.detach())
+            terms |= {"adversarial": self.config.adversarial * lost, "discriminator": told}
+        return terms
 
 
 def objective_of(config: Config) -> type[Objective]:

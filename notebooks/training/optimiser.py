@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
 from .config import Config
 
+DISCRIMINATOR_RATE = 4e-4  # a discriminator's peak learning rate
 OWN_RATE = ("SR_res", "feat1_1")  # first and last kernels, to Adam: Muon is for maps between hidden features
 
 
@@ -106,12 +107,15 @@ def adam_settings(name: str, config: Config) -> dict[str, float]:
     return {"lr": config.lr, "weight_decay": 1e-4}
 
 
-def build_optimisers(parameters: dict[str, nn.Parameter], config: Config) -> list[torch.optim.Optimizer]:
+def build_optimisers(
+    parameters: dict[str, nn.Parameter], config: Config, opponents: Sequence[nn.Parameter] = ()
+) -> list[torch.optim.Optimizer]:
     """Adam and, where it has something to move, Muon.
 
     Args:
         parameters: what is trained, by name.
         config: optimiser, stage and learning rate are taken from it.
+        opponents: parameters of a discriminator, to an Adam of their own.
 
     Returns:
         The optimisers; each of their groups has its peak learning rate under "peak".
@@ -129,6 +133,9 @@ def build_optimisers(parameters: dict[str, nn.Parameter], config: Config) -> lis
     optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(rest, fused=True)]
     if kernels:
         optimisers.append(Muon(kernels.values(), config.lr))
+    if opponents:
+        # With little momentum, as is usual: what a discriminator learns against changes all the time.
+        optimisers.append(torch.optim.Adam(opponents, lr=DISCRIMINATOR_RATE, betas=(0.5, 0.99), fused=True))
     for optimiser in optimisers:
         for group in optimiser.param_groups:
             group["peak"] = group["lr"]

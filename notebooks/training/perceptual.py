@@ -45,15 +45,27 @@ class Distances:
             check_chain({name: pair_of(tensors, name) for name in kernels}, kernels, features)
             self.weights = {name: t.to(device) for name, t in tensors.items()}
 
-    def describe(self, x: Tensor) -> list[Tensor]:
-        """(B, 3, H, W) -> descriptions, each (B, numbers, places)."""
-        descriptions = [x.flatten(2), F.unfold(x, 8, stride=4)]
+    @property
+    def channels(self) -> list[int]:
+        """Channels of each of :meth:`maps`."""
+        compared = [name for name in self.path if name.endswith("1")] if self.weights else []
+        return [3, *(len(self.weights[f"{name}.bias"]) for name in compared)]
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) -> the picture itself, then its features where there is a file, each (B, C, h, w)."""
+        maps = [x]
         if self.weights:
             h = self.conv(x, "conv0", padding=0)  # RGB in [0, 1] to what VGG-19 was trained on
             for name in self.path:
                 h = F.avg_pool2d(h, 2) if name == "pool" else F.relu(self.conv(h, name))
                 if name.endswith("1"):
-                    descriptions.append(h.flatten(2))
+                    maps.append(h)
+        return maps
+
+    def describe(self, x: Tensor) -> list[Tensor]:
+        """(B, 3, H, W) -> descriptions, each (B, numbers, places)."""
+        pixels, *features = self.maps(x)
+        descriptions = [pixels.flatten(2), F.unfold(x, 8, stride=4), *(t.flatten(2) for t in features)]
         return [t.float() for t in descriptions]
 
     def conv(self, x: Tensor, name: str, padding: int = 1) -> Tensor:

@@ -1,4 +1,4 @@
-"""A whole scale within given minutes: answer, latents, P, and what came of it.
+"""A whole scale within given minutes: answer, latents, samples, P, and what came of it.
 
 Every stage is a run of its own in the work folder and has its share of the time. After each stage the weights so far
 are written to the output folder, in pieces, so a recipe that is stopped leaves its latest weights. Killed and given
@@ -35,7 +35,9 @@ from .validation import judge, mean_psnr, sampling_figures
 KEPT_BACK = 0.06  # share of the time for evaluation, and for writing files
 LEAST_KEPT_BACK = 6.0  # seconds
 LOUDNESS = {4: 4.0, 8: 80.0}  # of new latents: the LR branch's code at 8x is larger
-OUTLIERS = 400.0  # as the energy score: without it samples had loud single pixels (NIQE 6.4, with it 3.6, at 4x)
+OUTLIERS = 400.0  # as the energy score: without it samples had loud single pixels
+ADVERSARIAL = 600.0  # at first its gradient in a sample is then as large as the energy score's
+FINAL_OUTLIERS = 1200.0  # beside a discriminator, whose features hardly see single pixels either
 TABLE = "table.csv"
 REHEARSED = 2  # held-out patches that a rehearsal looks at: the correlation between patches needs two
 SINGLE_STEP = 1e-3  # minutes, over as soon as they begin: a run ends after one step
@@ -109,16 +111,16 @@ def stages_of(recipe: Recipe) -> list[Stage]:
     taught = {"teacher": recipe.teacher} if recipe.teacher else {}
     gentle = {"lr": 1.5e-3, "decay": 0.7} if recipe.initial else {}  # good weights are soon lost by large steps
     sampled = {"stage": "latents", "deep": bool(recipe.features), "outliers": OUTLIERS}
+    moving = sampled | {"train": "all", "vgg_weight": 0.0} | (taught or {"teacher": ("self",)})
     stages = [
         Stage("answer", 0.45, {"vgg_weight": 0.0} | taught | gentle),
         # All layers move: with the features standing still samples were worse, and z = 0 lost more. The teacher goes on
         # teaching z = 0: an answer stage after this one won back what z = 0 had lost, but spoilt the samples, since
         # convolutions that see z = 0 alone forget what to do with other latents.
-        Stage(
-            "latents", 0.52,
-            sampled | {"train": "all", "vgg_weight": 0.0, "lr": 1.5e-3, "loudness": LOUDNESS[recipe.scale]}
-            | (taught or {"teacher": ("self",)}),
-        ),
+        Stage("latents", 0.30, moving | {"lr": 1.5e-3, "loudness": LOUDNESS[recipe.scale]}),
+        # Samples that have learnt to vary learn to look like originals. A discriminator from the start would not see
+        # samples but the noise of new latents.
+        Stage("samples", 0.22, moving | {"lr": 1e-3, "adversarial": ADVERSARIAL, "outliers": FINAL_OUTLIERS}),
         # A short stage. After some hundred patches the VGG term has sharpened mild samples; after thirty thousand it
         # had woven a pattern into them. On z = 0, where nothing is drawn, it leaves a grid of the LR lattice.
         Stage(
@@ -240,7 +242,7 @@ def minutes_for(recipe: Recipe, left: list[Stage], run: Path, clock: Clock, deli
 def deliver(recipe: Recipe) -> list[Path]:
     """Lay the weights so far into the output folder, in pieces, with their curves."""
     folder, out, d, p = recipe.weights, Path(recipe.out), recipe.name("D"), recipe.name("P")
-    newest = next((s for s in ("latents", "answer") if is_finished(recipe.folder / s)), None)
+    newest = next((s for s in ("samples", "latents", "answer") if is_finished(recipe.folder / s)), None)
     if newest is None:
         return []
     files = [export(recipe.folder / newest, d, folder)]

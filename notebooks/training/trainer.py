@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from torch import Tensor
+from torch import Tensor, nn
 
 import srvae_core as sr
 
@@ -104,10 +104,13 @@ class Trainer:
         mean = self.mean if self.processes > 1 else None
         share = (self.process, self.processes)
         self.objective = objective_of(config)(config, self.pictures, self.vgg, self.distances, share, mean)
+        discriminator = self.objective.discriminator
+        named = discriminator.named_parameters() if discriminator else ()
+        self.opponents = {f"discriminator.{name}": p for name, p in named}  # what no picture is made with
         self.run_gradients = quickened(
             self.compute_gradients, config.compile if self.processes == 1 else "off", self.device
         )
-        self.optimisers = build_optimisers(self.parameters, config)
+        self.optimisers = build_optimisers(self.parameters, config, list(self.opponents.values()))
         self.step, self.noise_factor, self.finished = 0, 1.0, False
         self.tally = Tally(self.device)
 
@@ -139,7 +142,7 @@ class Trainer:
 
     def compute_gradients(self, up: Tensor, hr: Tensor, *drawn: Tensor) -> dict[str, Tensor]:
         """The terms of one batch; their gradients are left in the parameters."""
-        for p in self.parameters.values():
+        for p in self.learning.values():
             p.grad = None  # rather than zeros: backward then writes, and need not add
         terms = self.objective(up, hr, dict(zip(self.objective.names, drawn, strict=True)))
         torch.stack(list(terms.values())).sum().backward()
@@ -152,6 +155,11 @@ class Trainer:
         if self.objective.taught_beside:
             drawn["taught"] = batch.answer.to(self.device, memory_format=torch.channels_last)
         return self.run_gradients(up, hr, *drawn.values())
+
+    @property
+    def learning(self) -> dict[str, nn.Parameter]:
+        """All that optimisers move, by name: the network's parameters and the discriminator's."""
+        return self.parameters | self.opponents
 
     # -- one step --
 
@@ -166,7 +174,7 @@ class Trainer:
         """
         terms = self.gradients(batch)
         if self.processes > 1:
-            for p in self.parameters.values():
+            for p in self.learning.values():
                 p.grad = self.mean(p.grad)
             terms = {name: self.mean(t) for name, t in terms.items()}
         set_learning_rate(self.optimisers, rate)
@@ -187,10 +195,10 @@ class Trainer:
 
     def check_weights(self) -> None:
         """Raises NotFiniteError if a weight is no finite number."""
-        values = [*self.parameters.values(), *self.average.values()]
+        values = [*self.learning.values(), *self.average.values()]
         norms = torch.stack(torch._foreach_norm([t.detach() for t in values]))
         if not torch.isfinite(norms).all():
-            names = [name for name, p in self.parameters.items() if not torch.isfinite(p).all()]
+            names = [name for name, p in self.learning.items() if not torch.isfinite(p).all()]
             raise NotFiniteError(
                 self._stopped(f"after step {self.step} there are weights that are not finite: {names[:3]}")
             )
@@ -205,7 +213,7 @@ class Trainer:
         tensors = {f"model.{name}": p for name, p in self.net.named_parameters()}
         tensors |= {f"ema.{name}": p for name, p in self.average.items()}
         tensors |= {f"tally.{name}": t for name, t in self.tally.tensors().items()}
-        return tensors | checkpoints.optimiser_tensors(self.optimisers, self.parameters)
+        return tensors | self.opponents | checkpoints.optimiser_tensors(self.optimisers, self.learning)
 
     def save(self, seconds: float, facts: dict[str, object] | None = None) -> None:
         """Write checkpoint and record.
@@ -245,10 +253,10 @@ class Trainer:
         self.config.check_goes_on(Config.from_record(record, self.run / checkpoints.RECORD))
         tensors, progress = loaded
         mine = {f"model.{name}": p for name, p in self.net.named_parameters()}
-        mine |= {f"ema.{name}": p for name, p in self.average.items()}
+        mine |= {f"ema.{name}": p for name, p in self.average.items()} | self.opponents
         try:
             checkpoints.copy_tensors(mine, tensors)
-            checkpoints.load_optimisers(self.optimisers, self.parameters, tensors)
+            checkpoints.load_optimisers(self.optimisers, self.learning, tensors)
         except ValueError as error:
             raise ValueError(f"{self.run / checkpoints.CHECKPOINT} is not of this run: {error}") from error
         self.tally.resume({k.removeprefix("tally."): t for k, t in tensors.items() if k.startswith("tally.")})

@@ -1,0 +1,119 @@
+"""A discriminator of samples: an option of ours, which the release does not have.
+
+The energy score compares samples with their originals place by place, on the average over a picture. It is nearly blind
+to what is rare, and to how parts are arranged. A network that learns to tell samples from originals sees just that
+(Goodfellow et al., 2014). It looks at fixed features of VGG-19, since such a discriminator is of use after some hundred
+steps (Sauer et al., *Projected GANs Converge Faster*, 2021), and a run of minutes has no more than some thousand.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from .perceptual import Distances
+
+WIDTH = 64  # channels inside a head
+SLOPE = 0.2  # of the leaky ReLUs
+FINE = 2  # feature maps at a picture's own size: their heads halve it first, which takes a quarter of the time
+
+
+class UnitConv(nn.Conv2d):
+    """A convolution whose filters have length 1: no answer of the discriminator can grow without bound."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        length = self.weight.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
+        return self._conv_forward(x, self.weight / length, self.bias)
+
+
+class Head(nn.Module):
+    """The judgement of one feature map: (B, 2 C, h, w) -> (B, 1, h', w'), large where it looks like an original.
+
+    Args:
+        channels: C, of the features; as many channels tell of the answer of z = 0.
+        halved: whether h' = h / 2.
+    """
+
+    def __init__(self, channels: int, *, halved: bool) -> None:
+        super().__init__()
+        size = {"kernel_size": 4, "stride": 2} if halved else {"kernel_size": 3}
+        self.layers = nn.ModuleList(
+            [
+                UnitConv(2 * channels, WIDTH, padding=1, **size),
+                UnitConv(WIDTH, WIDTH, kernel_size=3, padding=1),
+                UnitConv(WIDTH, 1, kernel_size=3, padding=1),
+            ]
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        for number, layer in enumerate(self.layers):
+            x = layer(F.leaky_relu(x, SLOPE) * math.sqrt(2) if number else x)
+        return x
+
+
+class Discriminator(nn.Module):
+    """Tells samples from originals, both seen beside the answer of z = 0, at several feature maps of a picture.
+
+    Args:
+        distances: whose feature maps are judged; they stand still.
+    """
+
+    def __init__(self, distances: Distances) -> None:
+        super().__init__()
+        self.heads = nn.ModuleList(
+            Head(channels, halved=number < FINE) for number, channels in enumerate(distances.channels)
+        )
+
+    def forward(self, maps: list[Tensor], context: list[Tensor], units: list[Tensor]) -> list[Tensor]:
+        """The judgement of each place of each map.
+
+        Args:
+            maps: the features of pictures, (B, C, h, w) each.
+            context: those of their answers, of the same shapes.
+            units: the size of what differs between originals and answers in each channel, (1, C, 1, 1).
+        """
+        judged = []
+        for head, seen, known, unit in zip(self.heads, maps, context, units, strict=True):
+            size = known.square().mean((0, 2, 3), keepdim=True).sqrt() + 1e-6
+            judged.append(head(torch.cat([(seen - known) / unit, known / size], dim=1)))
+        return judged
+
+
+def units_of(originals: list[Tensor], context: list[Tensor]) -> list[Tensor]:
+    """The root-mean-square difference of originals from answers in each channel, for :class:`Discriminator`."""
+    pairs = zip(originals, context, strict=True)
+    return [(a - b).square().mean((0, 2, 3), keepdim=True).sqrt() + 1e-6 for a, b in pairs]
+
+
+def adversarial_terms(
+    discriminator: Discriminator, distances: Distances, samples: list[Tensor], hr: Tensor, answer: Tensor
+) -> tuple[Tensor, Tensor]:
+    """What samples lose by being told from originals, and what the discriminator loses by not telling (hinge).
+
+    Args:
+        discriminator: learns from the second term alone.
+        distances: the features.
+        samples: of each patch, (B, 3, H, W) in [0, 1] each. They learn from the first term alone.
+        hr: the originals, of the same shape.
+        answer: the answers of z = 0, of the same shape.
+
+    Returns:
+        Two scalars, averaged over the maps, their places and the batch.
+    """
+    with torch.no_grad():
+        context, real = distances.maps(answer), distances.maps(hr)
+        units = units_of(real, context)
+    times = len(samples)
+    fake = distances.maps(torch.cat(samples))
+    repeated = [torch.cat([t] * times) for t in context]
+    fixed = {name: p.detach() for name, p in discriminator.named_parameters()}
+    told = functional_call(discriminator, fixed, (fake, repeated, units))
+    lost = -torch.stack([t.float().mean() for t in told]).mean()
+    of_real = discriminator(real, context, units)
+    of_fake = discriminator([t.detach() for t in fake], repeated, units)
+    wrong = [F.relu(1 - t.float()).mean() for t in of_real], [F.relu(1 + t.float()).mean() for t in of_fake]
+    return lost, sum(torch.stack(part).mean() for part in wrong)
