@@ -109,6 +109,16 @@ def test_border_by_mouse_and_keys(lab, picture):
     assert python(lab, "picture.share") == 0
 
 
+def test_the_frame_of_the_focus_is_for_keys(lab, picture):
+    handle = browser.slider(lab, "Border")
+    picture.locator("xpath=ancestor-or-self::*[@tabindex][1]").press("0")
+    drag(picture, (0.5, 0.2), (0.3, 0.9))
+    assert handle.evaluate("e => e === document.activeElement")
+    assert not handle.evaluate("e => e.matches(':focus-visible')")
+    lab.keyboard.press("Tab")
+    assert lab.evaluate("document.activeElement.matches(':focus-visible')")
+
+
 def test_wheel_zooms_about_the_pointer(lab, picture):
     x, y = 0.25, 0.8
     lab.mouse.move(*point(picture, x, y))

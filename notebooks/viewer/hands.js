@@ -44,7 +44,8 @@ function attachPointers(display, overview, on) {
     gesture = begin(event);
     [start, offset, display.selected] = [{ at, time: event.timeStamp }, at[0] - display.get("share"), undefined];
     if (gesture === "overview") overview.hold(placeOn(display.overview, event));
-    ({ border, overview: display.overview }[gesture] ?? picture).focus({ preventScroll: true });
+    // The frame of what has the focus is for keys; who drags sees what is dragged.
+    ({ border, overview: display.overview }[gesture] ?? picture).focus({ preventScroll: true, focusVisible: false });
     stage.dataset.gesture = gesture;
   }
 
