@@ -111,6 +111,19 @@ def test_p_is_stored_as_what_differs_from_d(runs, tmp_path):
         sr.load_model(part)
 
 
+def test_p_loaded_and_written_again_is_no_larger(runs, tmp_path):
+    d, p = runs
+    weights = tmp_path / "weights"
+    export(d, "4x-D", weights, rank=4)
+    part = export(p, "4x-P", weights, base="4x-D", rank=4)
+    size, model = part.stat().st_size, sr.load_model(part)
+    reissue(part, "4x-P", weights, base="4x-D", rank=4)
+    assert part.stat().st_size == pytest.approx(size, rel=0.01)
+    again = sr.load_model(part)
+    for name in ("ip5", "conv1_SR_s1"):
+        torch.testing.assert_close(again.get_submodule(name).weight, model.get_submodule(name).weight)
+
+
 @pytest.mark.slow
 def test_a_run_from_a_weights_file_learns_from_its_self_ensemble(photograph_folder, runs, tmp_path):
     """It knows how the file came about, and neither the latents nor what they meet at z = 0 are disturbed."""

@@ -35,8 +35,8 @@ def save_model(
             float32 scale for each row (and its largest number apart). False keeps float32 and the layout as it is.
         rank: with compact, of ip4, ip5 and ip6 keep no more than each row's largest number and a rest of this rank, and
             store convolutions as int8 with a scale for each output channel. The file is a third as large.
-        base: name of a model in the same folder ("4x-D"): what equals its weights as stored is left out, and comes from
-            there when the file is loaded.
+        base: name of a model in the same folder ("4x-D"): what equals its weights, as stored or as loaded, is left out,
+            and comes from there when the file is loaded.
         notes: for the file's metadata, as JSON, such as ``variant="D"``.
 
     Raises:
@@ -49,6 +49,7 @@ def save_model(
     about["grid_generator"] = compact or model.grid_generator
     about |= {"rank": rank} if rank is not None else {}
     shared: dict[str, Tensor] = {}
+    loaded: dict[str, Tensor] = {}  # from the base's file: stored once more, its factors would be other ones
     if base:
         shared, base_notes, digest = sr.read_base(path, base)
         base_rank = base_notes.get("rank")
@@ -57,6 +58,7 @@ def save_model(
                 f"{base} beside {path} is stored with rank {base_rank}, and this is to be with rank {rank}"
             )
         about |= {"base": base, "base_digest": digest}
+        loaded = sr.load_model(path.with_name(sr.ModelName.of(base).file)).state_dict()
     tensors: dict[str, Tensor] = {}
     for layer in model.layers:
         if layer.name in ENCODER:
@@ -65,6 +67,8 @@ def save_model(
             name, t = f"{layer.name}.{kind}", t.detach().cpu().float()
             if not torch.isfinite(t).all():
                 raise ValueError(f"{name} has values that are not finite")
+            if name in loaded and torch.equal(t, loaded[name]):
+                continue
             if compact and layer.name == "generator1" and kind == "weight" and not model.grid_generator:
                 t = on_grid(t, model.scale)
             compacted = compact and kind == "weight" and layer.kind != "prelu"
