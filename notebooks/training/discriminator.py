@@ -2,8 +2,9 @@
 
 The energy score compares samples with their originals place by place, on the average over a picture. It is nearly blind
 to what is rare, and to how parts are arranged. A network that learns to tell samples from originals sees just that
-(Goodfellow et al., 2014). It looks at fixed features of VGG-19, since such a discriminator is of use after some hundred
-steps (Sauer et al., *Projected GANs Converge Faster*, 2021), and a run of minutes has no more than some thousand.
+(Goodfellow et al., 2014). It looks at pixels and at fixed features of VGG-19, since a discriminator of features is of
+use after some hundred steps (Sauer et al., *Projected GANs Converge Faster*, 2021), and a run of minutes has no more
+than some thousand.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ FINE = 2  # feature maps at a picture's own size: their heads halve it first, wh
 
 
 class UnitConv(nn.Conv2d):
-    """A convolution whose filters have length 1: no answer of the discriminator can grow without bound."""
+    """A convolution whose filters have length 1, so that judgements do not grow with the weights."""
 
     def forward(self, x: Tensor) -> Tensor:
         length = self.weight.flatten(1).norm(dim=1).view(-1, 1, 1, 1)
