@@ -95,7 +95,7 @@ def test_without_words_a_command_prints_its_help(name, capsys):
     assert name in printed.err
 
 
-BARE = ["run", "recipe", "pack", "export", "reissue", "join", "start", "sampling", "judge"]  # benchmark runs
+BARE = ["run", "recipe", "pack", "export", "reissue", "join", "average", "start", "sampling", "judge"]  # benchmark runs
 
 
 @pytest.mark.parametrize("command", BARE)

@@ -19,6 +19,7 @@ compiling      ways to run a step that fill a GPU
 trainer        one run: its network, a step, its checkpoints
 loop           the loop around the steps: ``train``
 validation     figures on held-out patches
+averaging      the mean of the weights of several stages
 export         from a run to what others use: files, model card, pieces that fit through a narrow door
 recipe         a whole scale within given minutes
 speed          how fast all this is on the machine at hand

@@ -14,6 +14,7 @@ from csvfiles import check_writable, read_csv, write_csv
 
 import srvae_core as sr
 
+from .averaging import average
 from .config import VARIABLES, Config
 from .export import export, join, lay_start, model_name, reissue
 from .loop import SHAPING_BATCH, judge_run, train
@@ -38,6 +39,7 @@ Training of the SR-VAE.
   export     write a run's weights as a file that everything here loads
   reissue    write a weights file again: over another base, at another temperature, smaller
   join       put together weights that came in pieces
+  average    the mean of the weights of stages that went on from one another
   start      lay a model's answer into a small folder to go on from
   sampling   what the shape of the noise is worth
   judge      add a run's figures to a table
@@ -128,6 +130,11 @@ def start(options: argparse.Namespace, started: float) -> None:
     print(lay_start(options.source, options.folder))
 
 
+def mean(options: argparse.Namespace, started: float) -> None:
+    """Average the weights of stages."""
+    print(average(options.sources, options.folder, options.data))
+
+
 def sampling(options: argparse.Namespace, started: float) -> None:
     """Compare the shapes of the noise."""
     if options.table:
@@ -177,7 +184,7 @@ class Commands:
             self.add("run", run, "Train one stage. Given again, the command goes on with a run that was killed.")
         )
         command = self.add(
-            "recipe", recipe, "Train a whole scale within given minutes: answer, latents, samples, P, evaluation."
+            "recipe", recipe, "Train a whole scale within given minutes: answer, latents, samples, mean, P, evaluation."
         )
         shared = {"data", "scale", "seed", "batch", "teacher", "features", "vgg", "initial", "device", "compile"}
         add_config(command, shared)
@@ -208,7 +215,7 @@ class Commands:
         )
 
     def add_weights(self) -> None:
-        """What writes weights: ``export``, ``reissue``, ``join`` and ``start``."""
+        """What writes weights: ``export``, ``reissue``, ``join``, ``average`` and ``start``."""
         command = self.add("export", ship, "Write a run's averaged weights as a compact file and renew the model card.")
         command.add_argument("run", help="folder of the run")
         command.add_argument("name", help="such as 4x-D")
@@ -226,6 +233,11 @@ class Commands:
         command = self.add("join", put_together, "Put together weights that came in pieces, and check them.")
         command.add_argument("pieces", help="folder with pieces.json")
         command.add_argument("folder", help="where to")
+
+        command = self.add("average", mean, "Lay the mean of the weights of a training's stages into a run's folder.")
+        command.add_argument("folder", help="where to")
+        command.add_argument("sources", nargs="+", help="runs or weights files, each gone on from the one before")
+        command.add_argument("--data", required=True, help="photographs, whose held-out patches judge it")
 
         command = self.add("start", start, "Lay what a model answers with at z = 0 into a small folder, for --initial.")
         command.add_argument("source", help="folder of a run, or a weights file")

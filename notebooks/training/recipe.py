@@ -1,4 +1,4 @@
-"""A whole scale within given minutes: answer, latents, samples, P, and what came of it.
+"""A whole scale within given minutes: answer, latents, samples, their mean, P, and what came of it.
 
 Every stage is a run of its own in the work folder and has its share of the time. After each stage the weights so far
 are written to the output folder, in pieces, so a recipe that is stopped leaves its latest weights. Killed and given
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import gc
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from csvfiles import read_csv, write_csv
 
 import srvae_core as sr
 
+from .averaging import average
 from .checkpoints import CHECKPOINT, CLOCK, LOG, RECORD, is_finished, read_record
 from .config import Config
 from .export import MANIFEST, export, model_name, split
@@ -72,7 +73,7 @@ class Recipe:
         if not 0 <= self.original < 1:
             raise ValueError(f"original is a share of the time, from 0 to less than 1, not {self.original}")
         check_source(self.data)
-        for stage in stages_of(self):  # a wrong path must show now, not hours later
+        for stage in (s for s in stages_of(self) if not s.mean_of):  # a wrong path must show now, not hours later
             start = None if stage.from_nothing else self.initial or str(self.folder)
             config_for(self, stage, start, self.minutes).check()
         if self.vgg and "conv3_4" not in VGG(self.vgg).names:
@@ -104,6 +105,7 @@ class Stage:
     share: float
     settings: dict[str, Any] = field(default_factory=dict)
     from_nothing: bool = False  # a trial beside the others: it starts anew, and no stage goes on from it
+    mean_of: tuple[str, ...] = ()  # nothing is trained: the weights are the mean of those of these stages
 
 
 def stages_of(recipe: Recipe) -> list[Stage]:
@@ -121,6 +123,7 @@ def stages_of(recipe: Recipe) -> list[Stage]:
         # Samples that have learnt to vary learn to look like originals. A discriminator from the start would not see
         # samples but the noise of new latents.
         Stage("samples", 0.22, moving | {"lr": 1e-3, "adversarial": ADVERSARIAL, "outliers": FINAL_OUTLIERS}),
+        Stage("mean", 0.0, mean_of=("latents", "samples")),
         # A short stage. After some hundred patches the VGG term has sharpened mild samples; after thirty thousand it
         # had woven a pattern into them. On z = 0, where nothing is drawn, it leaves a grid of the LR lattice.
         Stage(
@@ -133,7 +136,7 @@ def stages_of(recipe: Recipe) -> list[Stage]:
         release |= {"fillers": True, "fixed_vgg": True, "candidates": 1, "vgg": recipe.vgg}
         release["checkpoints"] = 1  # with the encoder they are large
         rest = 1 - recipe.original
-        stages = [Stage(s.name, s.share * rest, s.settings) for s in stages]
+        stages = [replace(s, share=s.share * rest) for s in stages]
         stages.append(Stage("original", recipe.original, release, from_nothing=True))
     return stages
 
@@ -197,6 +200,10 @@ def train_stages(recipe: Recipe, photographs: Photographs, clock: Clock) -> None
     stages, initial, delivering = stages_of(recipe), recipe.initial, 0.0
     for number, stage in enumerate(stages):
         run = recipe.folder / stage.name
+        if stage.mean_of:
+            averaged = mean_stage(recipe, stage, photographs)
+            initial = str(averaged) if averaged else initial
+            continue
         start = None if stage.from_nothing else initial
         if is_finished(run):
             config = config_for(recipe, stage, start, 1.0)
@@ -218,6 +225,14 @@ def train_stages(recipe: Recipe, photographs: Photographs, clock: Clock) -> None
         deliver(recipe)
         delivering = time.monotonic() - begin
         gc.collect()  # of the stage that has ended, before the next one fills a GPU's memory
+
+
+def mean_stage(recipe: Recipe, stage: Stage, photographs: Photographs) -> Path | None:
+    """The run of a stage that averages others; None where one of these has not come to its end."""
+    run, sources = recipe.folder / stage.name, [recipe.folder / name for name in stage.mean_of]
+    if not all(is_finished(source) for source in sources):
+        return None
+    return run if is_finished(run) else average(sources, run, photographs, REHEARSED if recipe.rehearse else VALIDATED)
 
 
 def minutes_for(recipe: Recipe, left: list[Stage], run: Path, clock: Clock, delivering: float = 0.0) -> float | None:
@@ -242,7 +257,7 @@ def minutes_for(recipe: Recipe, left: list[Stage], run: Path, clock: Clock, deli
 def deliver(recipe: Recipe) -> list[Path]:
     """Lay the weights so far into the output folder, in pieces, with their curves."""
     folder, out, d, p = recipe.weights, Path(recipe.out), recipe.name("D"), recipe.name("P")
-    newest = next((s for s in ("samples", "latents", "answer") if is_finished(recipe.folder / s)), None)
+    newest = next((s for s in ("mean", "samples", "latents", "answer") if is_finished(recipe.folder / s)), None)
     if newest is None:
         return []
     files = [export(recipe.folder / newest, d, folder)]
