@@ -33,8 +33,8 @@ def files(photograph_folder, tmp_path_factory):
 def test_killed_twice_it_leaves_both_models_and_a_table(files, tmp_path, capsys):
     """Once in the first stage and once in a later one; in the end as if it had not been."""
     out, work = tmp_path / "out", tmp_path / "work"
-    words = ["--data", files / "pack", "--out", out, "--work", work, "--minutes", 0.3, "--rehearse", "--device", "cpu"]
-    words = ["recipe", *words, "--teacher", files / "teacher.safetensors"]
+    words = ["--data", files / "pack", "--out", out, "--work", work, "--minutes", 0.3, "--rehearse", "--discriminator"]
+    words = ["recipe", *words, "--device", "cpu", "--teacher", files / "teacher.safetensors"]
     for stage in ("answer", "latents"):
         process = subprocess.Popen(train_command(*words), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         end = time.time() + 200
@@ -67,7 +67,10 @@ def test_killed_twice_it_leaves_both_models_and_a_table(files, tmp_path, capsys)
 
 def test_every_stage_is_a_run_that_can_be_meant(files, tmp_path):
     for scale in (4, 8):
-        recipe = Recipe(data="x", out="y", minutes=5.0, scale=scale, original=0.2, work=str(tmp_path))
+        shared = {"data": "x", "out": "y", "minutes": 5.0, "scale": scale, "work": str(tmp_path)}
+        plain = [stage.name for stage in stages_of(Recipe(**shared))]
+        assert plain == ["answer", "latents", "P"]
+        recipe = Recipe(**shared, original=0.2, discriminator=True)
         stages = stages_of(recipe)
         assert [stage.name for stage in stages] == ["answer", "latents", "samples", "mean", "P", "original"]
         assert sum(stage.share for stage in stages) == pytest.approx(1)
@@ -96,7 +99,8 @@ def test_the_teacher_goes_on_teaching_the_answer_while_samples_learn(tmp_path):
     """An answer stage after the latents would spoil the samples, since its convolutions forget them."""
     by_name = {}
     for teacher in ((), ("t",)):
-        stages = stages_of(Recipe(data="x", out="y", minutes=5.0, teacher=teacher, work=str(tmp_path)))
+        recipe = Recipe(data="x", out="y", minutes=5.0, teacher=teacher, work=str(tmp_path), discriminator=True)
+        stages = stages_of(recipe)
         by_name = {stage.name: stage.settings for stage in stages}
         assert by_name["latents"]["teacher"] == by_name["samples"]["teacher"] == (teacher or ("self",))
         assert "teacher" not in by_name["P"]

@@ -184,7 +184,7 @@ class Commands:
             self.add("run", run, "Train one stage. Given again, the command goes on with a run that was killed.")
         )
         command = self.add(
-            "recipe", recipe, "Train a whole scale within given minutes: answer, latents, samples, mean, P, evaluation."
+            "recipe", recipe, "Train a whole scale within given minutes: answer, latents, P, evaluation."
         )
         shared = {"data", "scale", "seed", "batch", "teacher", "features", "vgg", "initial", "device", "compile"}
         add_config(command, shared)
@@ -193,6 +193,9 @@ class Commands:
         command.add_argument("--minutes", type=float, required=True, help="of wall clock for all of it, start included")
         command.add_argument(
             "--original", type=float, default=0.0, help="share of the time for the paper's objective [0]"
+        )
+        command.add_argument(
+            "--discriminator", action="store_true", help="samples before a discriminator, too, and the mean of both"
         )
         command.add_argument("--rehearse", action="store_true", help="tiny batches: shows that all of it works")
 

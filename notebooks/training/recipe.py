@@ -1,4 +1,4 @@
-"""A whole scale within given minutes: answer, latents, samples, their mean, P, and what came of it.
+"""A whole scale within given minutes: answer, latents, P, and what came of it.
 
 Every stage is a run of its own in the work folder and has its share of the time. After each stage the weights so far
 are written to the output folder, in pieces, so a recipe that is stopped leaves its latest weights. Killed and given
@@ -37,7 +37,7 @@ KEPT_BACK = 0.06  # share of the time for evaluation, and for writing files
 LEAST_KEPT_BACK = 6.0  # seconds
 LOUDNESS = {4: 4.0, 8: 80.0}  # of new latents: the LR branch's code at 8x is larger
 OUTLIERS = 400.0  # as the energy score: without it samples had loud single pixels
-ADVERSARIAL = 600.0  # at first its gradient in a sample is then as large as the energy score's
+ADVERSARIAL = 600.0  # once the discriminator has learnt something, its gradient is as large as the energy score's
 FINAL_OUTLIERS = 1200.0  # beside a discriminator, whose features hardly see single pixels either
 TABLE = "table.csv"
 REHEARSED = 2  # held-out patches that a rehearsal looks at: the correlation between patches needs two
@@ -62,6 +62,7 @@ class Recipe:
     device: str | None = None
     compile: str | None = None
     original: float = 0.0
+    discriminator: bool = False
     rehearse: bool = False
 
     def check(self) -> None:
@@ -119,11 +120,7 @@ def stages_of(recipe: Recipe) -> list[Stage]:
         # All layers move: with the features standing still samples were worse, and z = 0 lost more. The teacher goes on
         # teaching z = 0: an answer stage after this one won back what z = 0 had lost, but spoilt the samples, since
         # convolutions that see z = 0 alone forget what to do with other latents.
-        Stage("latents", 0.30, moving | {"lr": 1.5e-3, "loudness": LOUDNESS[recipe.scale]}),
-        # Samples that have learnt to vary learn to look like originals. A discriminator from the start would not see
-        # samples but the noise of new latents.
-        Stage("samples", 0.22, moving | {"lr": 1e-3, "adversarial": ADVERSARIAL, "outliers": FINAL_OUTLIERS}),
-        Stage("mean", 0.0, mean_of=("latents", "samples")),
+        Stage("latents", 0.52, moving | {"lr": 1.5e-3, "loudness": LOUDNESS[recipe.scale]}),
         # A short stage. After some hundred patches the VGG term has sharpened mild samples; after thirty thousand it
         # had woven a pattern into them. On z = 0, where nothing is drawn, it leaves a grid of the LR lattice.
         Stage(
@@ -131,6 +128,15 @@ def stages_of(recipe: Recipe) -> list[Stage]:
             sampled | {"variant": "P", "train": "decoder", "lr": 1e-3, "vgg": recipe.vgg, "temperature": 0.25},
         ),
     ]  # fmt: skip
+    if recipe.discriminator:
+        # Samples that have learnt to vary learn to look like originals. A discriminator from the start would not see
+        # samples but the noise of new latents.
+        latents = stages[1]
+        stages[1:2] = [
+            replace(latents, share=0.30),
+            Stage("samples", 0.22, moving | {"lr": 1e-3, "adversarial": ADVERSARIAL, "outliers": FINAL_OUTLIERS}),
+            Stage("mean", 0.0, mean_of=("latents", "samples")),
+        ]
     if recipe.original:
         release = {"stage": "latents", "latents": "release", "optimiser": "adam", "lr": 1e-4, "warmup": 1, "decay": 0.0}
         release |= {"fillers": True, "fixed_vgg": True, "candidates": 1, "vgg": recipe.vgg}
