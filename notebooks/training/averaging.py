@@ -1,8 +1,8 @@
 """The mean of the weights of several stages of one training.
 
-Weights that go on from one another often lie in one basin, and the middle of it is better than what is trained
-(Wortsman et al., *Model soups*, 2022). Before a discriminator samples go back and forth, each time with other marks;
-their mean has fewer of them, at the PSNR of the best.
+Weights that go on from one another often lie in one basin, whose middle may be better than what is trained (Wortsman
+et al., *Model soups*, 2022). Before a discriminator samples go back and forth, each time with other marks; the mean of
+the weights has fewer of them. Its answer of z = 0 is no better than that of the best.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from . import checkpoints
 from .checkpoints import LOG
 from .files import claimed, log_row
 from .objective import Pictures
-from .patches import VALIDATED, Batch, held_out_patches
+from .patches import VALIDATED, held_out_patches
 from .photographs import Photographs, load_photographs
 from .validation import judge
 
@@ -64,11 +64,7 @@ def average(
         for name, p in net.named_parameters():
             p.copy_(torch.stack([tensors[name].float() for tensors in weights]).mean(0))
     photographs = data if isinstance(data, Photographs) else load_photographs(data, scale)
-    figures = judge(
-        Pictures(net, fp32=True),
-        Batch(*held_out_patches(photographs, count)[:2]),
-        {"": 0.0, "_sample": sr.PRIOR_SD},
-    )
+    figures = judge(Pictures(net, fp32=True), held_out_patches(photographs, count), {"": 0.0, "_sample": sr.PRIOR_SD})
     stage = {"command": _command(sources, folder, data), "stage": "mean", "scale": scale, "steps": 0, "batch": 0}
     record = {"scale": scale, "stage": "latents", "initial": str(sources[-1]), "sources": photographs.sources}
     record["history"] = [*histories[-1], stage | {"minutes": 0, "machine": "any"}]

@@ -69,25 +69,23 @@ class Discriminator(nn.Module):
             Head(channels, halved=number < FINE) for number, channels in enumerate(distances.channels)
         )
 
-    def forward(self, maps: list[Tensor], context: list[Tensor], units: list[Tensor]) -> list[Tensor]:
-        """The judgement of each place of each map.
-
-        Args:
-            maps: the features of pictures, (B, C, h, w) each.
-            context: those of their answers, of the same shapes.
-            units: the size of what differs between originals and answers in each channel, (1, C, 1, 1).
-        """
-        judged = []
-        for head, seen, known, unit in zip(self.heads, maps, context, units, strict=True):
-            size = known.square().mean((0, 2, 3), keepdim=True).sqrt() + 1e-6
-            judged.append(head(torch.cat([(seen - known) / unit, known / size], dim=1)))
-        return judged
+    def forward(self, seen: list[Tensor]) -> list[Tensor]:
+        """The judgement of each place of each map; a map is what :func:`beside` makes of it, (B, 2 C, h, w)."""
+        return [head(x) for head, x in zip(self.heads, seen, strict=True)]
 
 
-def units_of(originals: list[Tensor], context: list[Tensor]) -> list[Tensor]:
-    """The root-mean-square difference of originals from answers in each channel, for :class:`Discriminator`."""
-    pairs = zip(originals, context, strict=True)
-    return [(a - b).square().mean((0, 2, 3), keepdim=True).sqrt() + 1e-6 for a, b in pairs]
+def size_of(features: Tensor) -> Tensor:
+    """The root-mean-square of each channel of (B, C, h, w), never quite zero: (1, C, 1, 1)."""
+    return features.square().mean((0, 2, 3), keepdim=True).sqrt() + 1e-6
+
+
+def beside(features: Tensor, answer: Tensor, unit: Tensor) -> Tensor:
+    """How far a map is from that of the answer, and the latter: (N B, C, h, w), (B, C, h, w) -> (N B, 2 C, h, w).
+
+    ``unit`` is the size of what originals differ by in each channel, (1, C, 1, 1).
+    """
+    answer = answer.repeat(len(features) // len(answer), 1, 1, 1)
+    return torch.cat([(features - answer) / unit, answer / size_of(answer)], dim=1)
 
 
 def adversarial_terms(
@@ -106,15 +104,13 @@ def adversarial_terms(
         Two scalars, averaged over the maps, their places and the batch.
     """
     with torch.no_grad():
-        context, real = distances.maps(answer), distances.maps(hr)
-        units = units_of(real, context)
-    times = len(samples)
-    fake = distances.maps(torch.cat(samples))
-    repeated = [torch.cat([t] * times) for t in context]
+        answers, originals = distances.maps(answer), distances.maps(hr)
+        units = [size_of(original - known) for original, known in zip(originals, answers, strict=True)]
+        real = list(map(beside, originals, answers, units))
+    fake = list(map(beside, distances.maps(torch.cat(samples)), answers, units))
     fixed = {name: p.detach() for name, p in discriminator.named_parameters()}
-    told = functional_call(discriminator, fixed, (fake, repeated, units))
+    told = functional_call(discriminator, fixed, (fake,))
     lost = -torch.stack([t.float().mean() for t in told]).mean()
-    of_real = discriminator(real, context, units)
-    of_fake = discriminator([t.detach() for t in fake], repeated, units)
+    of_real, of_fake = discriminator(real), discriminator([t.detach() for t in fake])
     wrong = [F.relu(1 - t.float()).mean() for t in of_real], [F.relu(1 + t.float()).mean() for t in of_fake]
     return lost, sum(torch.stack(part).mean() for part in wrong)
