@@ -4,7 +4,7 @@ import pytest
 import torch
 from helpers import run_words, train_here
 from training.averaging import average
-from training.checkpoints import averaged_weights, is_finished, read_record
+from training.checkpoints import averaged_weights, is_finished, read_discriminator, read_record
 from training.export import export
 from training.files import read_log
 from training.photographs import load_photographs
@@ -51,6 +51,31 @@ def test_weights_files_will_do(stages, photograph_folder, tmp_path):
     torch.testing.assert_close(mean["feat2_1.weight"], (a["feat2_1.weight"] + b["feat2_1.weight"]) / 2)
 
 
+def test_the_rest_is_the_first_ones(photograph_folder, tmp_path):
+    options = ("--stage", "latents", "--shaping", 0, "--batch", 2, "--steps", 1)
+    shipped = sr.WEIGHTS / sr.ModelName(4, "D").file
+    train_here(*run_words(photograph_folder, tmp_path / "next", *options, "--initial", shipped, "--train", "all"))
+    sources = shipped, tmp_path / "next", "--data", photograph_folder
+    train_here("average", tmp_path / "mean", *sources, "--part", "convolutions")
+    d, moved, mean = sr.load_model(shipped), averaged_weights(tmp_path / "next"), averaged_weights(tmp_path / "mean")
+    for name in ("ip4.weight", "ip6.weight", "generator1.weight"):
+        assert not torch.equal(moved[name], d.get_parameter(name))
+        assert torch.equal(mean[name], d.get_parameter(name))
+    torch.testing.assert_close(mean["feat2_1.weight"], (d.feat2_1.weight + moved["feat2_1.weight"]) / 2)
+    assert read_record(tmp_path / "mean")["history"][-1]["command"].endswith(" --part convolutions")
+
+
+def test_the_last_discriminator_goes_along(stages, photograph_folder, tmp_path):
+    options = ("--stage", "latents", "--shaping", 0, "--adversarial", 100, *ONE_STEP)
+    first = stages[0]
+    train_here(*run_words(photograph_folder, tmp_path / "told", *options, "--initial", first))
+    train_here("average", tmp_path / "mean", first, tmp_path / "told", "--data", photograph_folder)
+    told, mean = (read_discriminator(tmp_path / run) for run in ("told", "mean"))
+    assert told
+    assert told.keys() == mean.keys()
+    assert all(torch.equal(t, mean[name]) for name, t in told.items())
+
+
 def test_what_has_no_mean_is_refused(stages, photograph_folder, tmp_path):
     first, second, other = stages
     for sources, words in (
@@ -62,6 +87,8 @@ def test_what_has_no_mean_is_refused(stages, photograph_folder, tmp_path):
             average(sources, tmp_path / "mean", photograph_folder)
     with pytest.raises(FileNotFoundError):
         average([first, tmp_path / "nowhere"], tmp_path / "mean", photograph_folder)
+    with pytest.raises(ValueError, match=r"the part must be one of convolutions, .* not 'hair'"):
+        average([first, second], tmp_path / "mean", photograph_folder, part="hair")
     assert not (tmp_path / "mean").exists()
     with pytest.raises(ValueError, match="second holds a run already"):
         average([first, second], second, photograph_folder)

@@ -88,3 +88,18 @@ def test_a_run_has_it_where_it_is_asked_for_and_keeps_it(patches, tmp_path):
     for both in (run, again):
         both.train_step(batch)
     assert all(torch.equal(p, again.learning[name]) for name, p in run.learning.items())
+
+
+def test_a_run_goes_on_with_that_of_the_run_it_starts_from(patches, tmp_path):
+    first = trainer(tmp_path / "first", **OPTIONS, adversarial=100.0)
+    hr, up = (torch.nn.functional.interpolate(t[:2], size=(128, 128)) for t in patches)
+    first.train_step((up, hr))
+    first.finished = True
+    first.save(0.0)
+    later = OPTIONS | {"initial": str(first.run), "seed": 1}
+    heir = trainer(tmp_path / "heir", **later, adversarial=100.0)
+    assert all(torch.equal(p, heir.opponents[name]) for name, p in first.opponents.items())
+    assert not trainer(tmp_path / "none", **later).opponents
+    stranger = trainer(tmp_path / "stranger", **OPTIONS, adversarial=100.0, seed=1)
+    name = next(iter(first.opponents))
+    assert not torch.equal(first.opponents[name], stranger.opponents[name])

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 from skimage import data
 from torch import nn
 from training.config import Config
-from training.objective import Pictures, kl_divergence, outliers
+from training.objective import REPEATED, WEAVE, Pictures, kl_divergence, outliers, repetition
 from training.perceptual import VGG, Distances, energy_score
 
 import srvae_core as sr
@@ -173,25 +173,66 @@ def test_the_release_draws_nothing_and_the_sample_does(pictures, tmp_path):
     assert a["l1"] != b["l1"]
 
 
-def test_d_and_p_differ_in_lambda_alone(small_vgg, pictures, tmp_path):
+@pytest.fixture
+def short_vgg(small_vgg, tmp_path) -> str:
+    """A file of its first three layers."""
     kept = {f"{n}.{k}": t for n in NAMES[:3] for k, t in zip(("weight", "bias"), small_vgg[n], strict=True)}
     file = tmp_path / "v.safetensors"
     save_file(kept | {"colour.weight": torch.eye(3)[:, :, None, None], "colour.bias": torch.zeros(3)}, file)
-    up, hr = pictures
+    return str(file)
+
+
+def test_d_and_p_differ_in_lambda_alone(short_vgg, pictures, tmp_path):
+    file, (up, hr) = short_vgg, pictures
     by_variant = {}
     for variant in "DP":
-        run = trainer(tmp_path, variant=variant, vgg=str(file), vgg_weight=None, fixed_vgg=True)
+        run = trainer(tmp_path, variant=variant, vgg=file, vgg_weight=None, fixed_vgg=True)
         run.vgg.calibrate(up, hr)
         by_variant[variant] = terms(run, up, hr)
     d, p = by_variant["D"], by_variant["P"]
     assert d["answer"] == p["answer"]
     assert p["vgg"] == pytest.approx(10 * d["vgg"], rel=1e-5)
     assert p["vgg"] == pytest.approx(p["answer"], rel=1e-4)  # SR_res is zero: the bicubic image
-    moving = trainer(tmp_path, variant="P", vgg=str(file), vgg_weight=None)
+    moving = trainer(tmp_path, variant="P", vgg=file, vgg_weight=None)
     moving.vgg.unit = 1.0
     seen = {terms(moving, up, hr, step)["vgg"] for step in range(8)}
     assert len(seen) > 4, "the window that the term sees moves from step to step"
-    assert trainer(tmp_path, vgg_weight=0.0, vgg=str(file)).vgg is None
+    assert trainer(tmp_path, vgg_weight=0.0, vgg=file).vgg is None
+
+
+def test_l1_and_vgg_see_the_mild_sample_that_a_model_answers_by(short_vgg, pictures, tmp_path):
+    up, hr = pictures
+    options = {"stage": "latents", "initial": str(sr.WEIGHTS / sr.ModelName(4, "D").file), "shaping": 0}
+    options |= {"variant": "P", "vgg": short_vgg, "vgg_weight": None, "fixed_vgg": True}
+    run, cold = trainer(tmp_path, **options, temperature=0.25), trainer(tmp_path, **options)
+    for each in (run, cold):
+        each.vgg.calibrate(up, hr)
+    drawn = run.objective.draw(0)
+    with torch.no_grad():
+        seen = run.objective(up, hr, drawn)
+        z = 0.25 * run.pictures.shaped(up, drawn["mild"])
+        mild = run.pictures.answer(run.pictures.code(up), z, up, run.pictures.downscale(hr))
+        torch.testing.assert_close(seen["mild"], run.objective.l1(mild, hr))
+        torch.testing.assert_close(seen["vgg"], 10 * run.vgg(mild, hr))
+        zero = run.pictures.answer(run.pictures.code(up), None, up, run.pictures.downscale(hr))
+        woven = float(repetition(mild - zero, 4))
+    assert float(seen["repetition"]) == pytest.approx(WEAVE * max(0, woven - 1), rel=1e-4)
+    assert seen["mild"] > 1.001 * seen["answer"], "it is no answer of z = 0"
+    assert terms(cold, up, hr).keys() == {"answer", "energy", "vgg"}, "z = 0 has its L1 term, and no texture"
+
+
+@pytest.mark.parametrize("scale", [4, 8])
+def test_repetition_tells_a_grid_from_noise_and_from_photographs(scale, pictures):
+    torch.manual_seed(0)
+    noise = torch.randn(4, 3, 128, 128)
+    grid = torch.randn(4, 3, scale, scale).tile(128 // scale, 128 // scale)
+    grid = grid - grid.mean((2, 3), keepdim=True)  # a grid as back-projection leaves it: LR does not see it
+    assert float(repetition(noise, scale)) == pytest.approx(1, abs=0.1)
+    assert float(repetition(grid, scale)) == pytest.approx(REPEATED**2, rel=1e-3)
+    assert float(repetition(noise + grid, scale)) > 5
+    hr = pictures[1]
+    smooth = sr.bicubic(sr.bicubic(hr, scale, up=False), scale, up=True)
+    assert float(repetition(hr - smooth, scale)) < 1.5, "what photographs have beyond their enlargement"
 
 
 def test_what_a_run_trains_is_named():

@@ -1,8 +1,8 @@
 """A run's folder: checkpoint.safetensors, config.json, log.csv. Nothing is ever unpickled.
 
 A checkpoint holds tensors by name: ``model.`` (the latest weights), ``ema.`` (the averaged ones of what is trained),
-``optimiser.``, with the kind of state and the parameter's name, and ``tally.`` (the sums of the terms since the log's
-last row). Version 0.1 wrote the same, but for the last.
+``optimiser.``, with the kind of state and the parameter's name, ``tally.`` (the sums of the terms since the log's last
+row), and ``discriminator.`` where there is one. Version 0.1 wrote the same, but for the last two.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ RECORD = "config.json"
 LOG = "log.csv"
 CLOCK = "clock"
 TEACHER_ANSWERS = "taught.safetensors"
+DISCRIMINATOR = "discriminator."  # beginning of the names of its tensors in a checkpoint
 
 Optimisers = Iterable[torch.optim.Optimizer]
 
@@ -168,6 +169,14 @@ def averaged_weights(run: Path) -> dict[str, Tensor]:
         for kind in ("model.", "ema."):
             weights |= {k.removeprefix(kind): f.get_tensor(k) for k in f.keys() if k.startswith(kind)}  # noqa: SIM118
     return weights
+
+
+def read_discriminator(source: Path) -> dict[str, Tensor]:
+    """The discriminator of a run by the names in its checkpoint; empty where it has none, or the source is no run."""
+    if not (source / CHECKPOINT).is_file():
+        return {}
+    with opened_tensors(source / CHECKPOINT) as f:
+        return {k: f.get_tensor(k) for k in f.keys() if k.startswith(DISCRIMINATOR)}  # noqa: SIM118
 
 
 def read_record(run: Path, *, needed: Iterable[str] | None = None) -> dict:

@@ -15,7 +15,7 @@ from csvfiles import check_writable, read_csv, write_csv
 import srvae_core as sr
 
 from .averaging import average
-from .config import VARIABLES, Config
+from .config import PART_LAYERS, VARIABLES, Config
 from .export import export, join, lay_start, model_name, reissue
 from .loop import SHAPING_BATCH, judge_run, train
 from .packing import write_pack
@@ -132,7 +132,7 @@ def start(options: argparse.Namespace, started: float) -> None:
 
 def mean(options: argparse.Namespace, started: float) -> None:
     """Average the weights of stages."""
-    print(average(options.sources, options.folder, options.data))
+    print(average(options.sources, options.folder, options.data, part=options.part))
 
 
 def sampling(options: argparse.Namespace, started: float) -> None:
@@ -241,6 +241,9 @@ class Commands:
         command.add_argument("folder", help="where to")
         command.add_argument("sources", nargs="+", help="runs or weights files, each gone on from the one before")
         command.add_argument("--data", required=True, help="photographs, whose held-out patches judge it")
+        command.add_argument(
+            "--part", choices=PART_LAYERS, default="all", help="layers to average; others are the first source's [all]"
+        )
 
         command = self.add("start", start, "Lay what a model answers with at z = 0 into a small folder, for --initial.")
         command.add_argument("source", help="folder of a run, or a weights file")

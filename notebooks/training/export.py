@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -222,7 +223,8 @@ def _card_of(file: Path) -> str:
     for sentence, key in sentences.items():
         names = sorted({stage.get(key, "") for stage in history} - {""})
         lines += ["", sentence.format(", ".join(names))] if names else []
-    lines += ["", *(f"Note on the {stage['stage']} stage: {stage['note']}" for stage in history if "note" in stage)]
+    noted = [stage for stage in history if "note" in stage]
+    lines += ["", *(f"* {_run_of(stage)}, {stage['stage']}: {stage['note']}." for stage in noted), ""]
     factors = [stage["noise_factor"] for stage in history if "noise_factor" in stage]
     lines += [f"After training, ip4's weights were multiplied by {f:g}: see `calibrate_noise`." for f in factors]
     not_figures = ("step", "seconds", "waited")
@@ -231,6 +233,12 @@ def _card_of(file: Path) -> str:
     lines += ["| photographs | source | licence |", "|---|---|---|"]
     lines += ["| {photographs} | {source} | {licence} |".format(**source) for source in notes["sources"]] + [""]
     return "\n".join(lines)
+
+
+def _run_of(stage: dict) -> str:
+    """The name of the run that a stage was; of earlier records, which have none, words in its place."""
+    words = shlex.split(stage["command"])
+    return f"`{words[words.index('--run') + 1]}`" if "--run" in words[:-1] else "A run"
 
 
 # -- pieces -------------------------------------------------------------------------------------------------

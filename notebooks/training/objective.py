@@ -26,6 +26,8 @@ VGG_SHIFT = 16  # pixels by which the window that the VGG term sees moves at ran
 
 LARGEST = 3.0  # errors of the answer by which a sample's pixel may be off
 LEAST_UNIT = 2 / 255  # of that error: in plain places rounding alone makes some
+WEAVE = 400.0  # weight of repetition: where texture is woven, this term is then about as large as VGG's
+REPEATED = 4  # LR samples a side over which a texture is looked at for repetition
 AROUND = 17  # pixels of the window that this error is averaged over: what hair may be off by is a speck on a cheek
 
 Terms = dict[str, Tensor]
@@ -56,6 +58,30 @@ def outliers(samples: Tensor, hr: Tensor, answer: Tensor) -> Tensor:
     unit = around.sqrt().clamp(min=LEAST_UNIT)
     distance = ((samples - hr).square().mean(1, keepdim=True) + 1e-8).sqrt()
     return (distance / unit - LARGEST).relu().square().mean()
+
+
+def repetition(texture: Tensor, scale: int) -> Tensor:
+    """How much of a texture comes again from LR sample to LR sample, as no photograph's does: a grid, or a weave.
+
+    A decoder has the same filters at each LR sample. VGG's deep features hardly tell where in their cells something
+    lies, so the texture that pleases them soonest is the same few pixels at each sample.
+
+    Args:
+        texture: (B, 3, 128, 128), what is added to a smooth picture.
+        scale: 4 or 8, pixels from one LR sample to the next.
+
+    Returns:
+        The power of the mean of REPEATED x REPEATED neighbouring LR samples' pixels, each less the mean of all, as a
+        multiple of what it would be were they independent, and averaged over the batch: a scalar, near 1 for
+        photographs, at most REPEATED^2.
+    """
+    batch, channels, height, width = texture.shape
+    rows, columns = height // (scale * REPEATED), width // (scale * REPEATED)
+    cells = texture.view(batch, channels, rows, REPEATED, scale, columns, REPEATED, scale)
+    mean = cells.mean((3, 6))  # (B, 3, rows, scale, columns, scale)
+    mean = mean - mean.mean((3, 5), keepdim=True)
+    power = texture.square().mean((1, 2, 3)) + 1e-9
+    return REPEATED**2 * (mean.square().mean((1, 2, 3, 4, 5)) / power).mean()
 
 
 class Pictures:
@@ -259,8 +285,8 @@ class PosteriorObjective(Objective):
 class PriorObjective(Objective):
     """L1 of the answer of z = 0, and an energy score of two prior samples of each patch.
 
-    A teacher, where there is one, is for the answer alone: samples are to be spread as originals are. The VGG term
-    looks at mild samples where the model answers by one (``temperature``), else at the answer.
+    A teacher, where there is one, is for the answer alone: samples are to be spread as originals are. Where the model
+    answers by mild samples (``temperature``), the paper's L1 and VGG terms look at those; else VGG looks at z = 0.
     """
 
     halves = 2
@@ -306,11 +332,24 @@ class PriorObjective(Objective):
         if self.mild:
             looked_at = pictures.answer(code, self.config.temperature * sr.PRIOR_SD * g * drawn["mild"], up, lr)
             samples.append(looked_at)
+            terms |= self.mild_terms(looked_at, zero.detach(), hr)
         terms |= self.perceptual(looked_at, hr, drawn)
         if self.discriminator:
             with pictures.autocast():
                 lost, told = adversarial_terms(self.discriminator, self.distances, samples, hr, zero.detach())
             terms |= {"adversarial": self.config.adversarial * lost, "discriminator": told}
+        return terms
+
+    def mild_terms(self, mild: Tensor, answer: Tensor, hr: Tensor) -> Terms:
+        """What keeps mild samples from the faults that VGG's deep features do not see, each (B, 3, 128, 128).
+
+        The paper's L1 of the picture that its VGG term sees; a weave, beyond what photographs have of it; and, where
+        the run has that term for samples, single pixels that are far off.
+        """
+        woven = repetition(mild - answer, self.pictures.scale)
+        terms = {"mild": self.l1(mild, hr), "repetition": WEAVE * (woven - 1).relu()}
+        if self.config.outliers:
+            terms["specks"] = self.config.outliers * outliers(mild, hr, answer)
         return terms
 
 

@@ -121,8 +121,9 @@ def stages_of(recipe: Recipe) -> list[Stage]:
         # teaching z = 0: an answer stage after this one won back what z = 0 had lost, but spoilt the samples, since
         # convolutions that see z = 0 alone forget what to do with other latents.
         Stage("latents", 0.52, moving | {"lr": 1.5e-3, "loudness": LOUDNESS[recipe.scale]}),
-        # A short stage. After some hundred patches the VGG term has sharpened mild samples; after thirty thousand it
-        # had woven a pattern into them. On z = 0, where nothing is drawn, it leaves a grid of the LR lattice.
+        # A short stage. After some hundred patches the VGG term has sharpened mild samples; after thirty thousand,
+        # before `repetition` was a term, it had woven a pattern into them. On z = 0, where nothing is drawn, it leaves
+        # a grid of the LR lattice.
         Stage(
             "P", 0.03,
             sampled | {"variant": "P", "train": "decoder", "lr": 1e-3, "vgg": recipe.vgg, "temperature": 0.25},

@@ -106,7 +106,8 @@ class Trainer:
         self.objective = objective_of(config)(config, self.pictures, self.vgg, self.distances, share, mean)
         discriminator = self.objective.discriminator
         named = discriminator.named_parameters() if discriminator else ()
-        self.opponents = {f"discriminator.{name}": p for name, p in named}  # what no picture is made with
+        self.opponents = {f"{checkpoints.DISCRIMINATOR}{name}": p for name, p in named}  # what no picture is made with
+        start_discriminator(self.opponents, config.initial)
         self.run_gradients = quickened(
             self.compute_gradients, config.compile if self.processes == 1 else "off", self.device
         )
@@ -330,6 +331,19 @@ def checked_device(name: str) -> torch.device:
         return torch.zeros((), device=name).device
     except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for a device
         raise ValueError(f"device must be cpu, or a cuda or mps device of this machine, not {name!r}") from error
+
+
+@torch.no_grad()
+def start_discriminator(opponents: dict[str, nn.Parameter], source: str | None) -> None:
+    """Go on with the discriminator of the run that this one starts from: a new one takes a hundred steps to be of use.
+
+    Args:
+        opponents: its parameters by their names in a checkpoint; empty for a run without one.
+        source: what the run starts from. What has no discriminator, or other heads for want of features, leaves it new.
+    """
+    earlier = checkpoints.read_discriminator(Path(source)) if source else {}
+    if earlier and {k: t.shape for k, t in earlier.items()} == {k: p.shape for k, p in opponents.items()}:
+        checkpoints.copy_tensors(opponents, earlier)
 
 
 def starting_network(config: Config) -> tuple[sr.SRVAE, list[dict], bool]:
