@@ -55,7 +55,7 @@ from srvae_images import (  # some are only passed on: all names of images are f
     written_whole,
 )
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 ANSWERS_SINCE = "0.1.0"  # the first version with these very answers: what was measured or saved by it still holds
 
 SCALES = (4, 8)

@@ -1,5 +1,7 @@
 """What README and Training say of the shipped models in words, held by numbers."""
 
+import re
+
 import pytest
 import torch
 from csvfiles import RESULTS, read_csv
@@ -162,6 +164,27 @@ def test_the_trials_before_a_discriminator_did_what_training_says(scale):
     trial, shipped = rows[f"{scale}x-mean"], rows[f"{scale}x-D"]
     assert float(trial["vgg"]) < float(shipped["vgg"])
     assert float(trial["energy"]) > float(shipped["energy"])
+
+
+@pytest.mark.parametrize("scale", sr.SCALES)
+def test_p_before_a_discriminator_did_what_training_says(scale):
+    says("Its samples spread more than those of `P3`, and their PSNR fell.", TRAINING)
+    tried = {row["run"]: row for row in read_csv(TRIED)}
+    trial, before = tried[f"{scale}x-P5"], tried[f"{scale}x-P3"]
+    assert float(trial["spread_prior"]) > float(before["spread_prior"])
+    assert float(trial["psnr_prior"]) < float(before["psnr_prior"])
+
+
+def test_p_was_trained_as_long_as_training_says():
+    says("`4x-P12`, from `P3` by 155 steps, and `8x-P13`, from `8x-P9` by 215, are P as they are shipped.", TRAINING)
+    says("(at 8x 160 steps)", TRAINING)
+    steps = {}
+    for scale in sr.SCALES:
+        for stage in sr.read_notes(sr.WEIGHTS / sr.ModelName(scale, "P").file)["history"]:
+            steps[re.search(r"--run (\S+)|$", stage["command"]).group(1)] = stage["steps"]
+    assert steps["4x-P8"] + steps["4x-P12"] == 155
+    assert steps["8x-P11"] + steps["8x-P12"] + steps["8x-P13"] == 215
+    assert steps["8x-P6"] + steps["8x-P7"] == 160
 
 
 @pytest.mark.parametrize("scale", sr.SCALES)
