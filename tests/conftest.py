@@ -110,9 +110,8 @@ def natural_model(monkeypatch):
 
 # Known shortfalls of the shipped weights, reported as xfailed until mended: test -> what falls short.
 SHORTFALLS = {
-    "test_whole_tiling_is_no_worse_than_the_releases[4x-P]": "0.039 dB below the release's tiles on the astronaut",
-    "test_whole_tiling_is_no_worse_than_the_releases[8x-P]": "0.042 dB below the release's tiles on the motorcycle",
-    "test_auto_is_near_float32[8x-P]": "bfloat16 moves single values of its answers by 12 levels, not 4",
+    "test_whole_tiling_is_no_worse_than_the_releases[8x-P]": "0.033 dB below the release's tiles on the astronaut",
+    "test_auto_is_near_float32[8x-P]": "bfloat16 moves answers by up to 5 levels, not 4, samples by up to 25, not 18",
 }
 
 
