@@ -232,7 +232,7 @@ def test_the_whole_answer_of_a_sample_before_is_not_shown_as_exact():
     async def edit():
         view.apply({"temperature": 1.0, "share": 0.0, "zoom": 4.0, "across": 0.0, "down": 0.0})
         await until(lambda: at_rest(view))
-        assert view.picture.whole
+        noise_before = opened(view.picture.whole).astype(int)
         view.picture.selection = (0, 0, 160, 80)
         view.reroll.click()
         await until(lambda: view.picture.exact)
@@ -241,9 +241,15 @@ def test_the_whole_answer_of_a_sample_before_is_not_shown_as_exact():
         assert not view.picture.exact
         await until(lambda: at_rest(view))
         assert np.array_equal(shown(view), view.frame)
+        return noise_before
 
-    asyncio.run(edit())
-    assert np.array_equal(opened(view.picture.whole), view.scene.sample(view.present))
+    noise_before = asyncio.run(edit())
+    whole = opened(view.picture.whole).astype(int)
+    # What was encoded in regions is not promised to the bit: one level, in hardly a value (tests/README.md).
+    off = np.abs(whole - view.scene.sample(view.present))
+    assert off.max() <= 1
+    assert np.count_nonzero(off) <= 1
+    assert np.abs(whole - noise_before).max() > 20
 
 
 @pytest.mark.parametrize("hidden", [True, False])
