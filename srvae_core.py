@@ -55,7 +55,7 @@ from srvae_images import (  # some are only passed on: all names of images are f
     written_whole,
 )
 
-__version__ = "0.4.0"
+__version__ = "0.4.1"
 ANSWERS_SINCE = "0.1.0"  # the first version with these very answers: what was measured or saved by it still holds
 
 SCALES = (4, 8)
@@ -417,9 +417,9 @@ def available_models(scale: int | None = None) -> list[str]:
 
 
 def _weights_path(name: str | os.PathLike) -> Path:
-    """The file of a shipped model's name, or a path as it is."""
-    path = Path(name)
-    return path if path.suffix or path.exists() else WEIGHTS / f"{PREFIX}{name}.safetensors"
+    """The file of a shipped model's name, also beside something that is called alike, or a path as it is."""
+    path, shipped = Path(name), WEIGHTS / f"{PREFIX}{name}.safetensors"
+    return shipped if not path.suffix and (shipped.is_file() or not path.exists()) else path
 
 
 def weights_version(name: str | os.PathLike) -> str:
@@ -719,9 +719,7 @@ class LatentField:
         self.grid = tuple(max(0, math.ceil((n - self.tile) / self.step)) + 1 for n in self.size)
         self.tiles = self.grid[0] * self.grid[1]
         self.canvas = tuple((n - 1) * self.step + self.tile for n in self.grid)
-        pads = [
-            np.pad(np.arange(n), (4, c - n + 4), mode="symmetric") for n, c in zip(self.size, self.canvas, strict=True)
-        ]
+        pads = [np.pad(np.arange(n), (4, c - n + 4), "symmetric") for n, c in zip(self.size, self.canvas, strict=True)]
         rows, cols = (torch.from_numpy(p).to(lr.device) for p in pads)
         self._context = lr[..., rows, :][..., cols]  # mirrored until whole tiles and 4 samples around them fit
         self._eight_bit, self._g = eight_bit, [None] * self.grid[0]
@@ -847,7 +845,7 @@ class Sampler:
         consistency: back-project each answer until its downscaled version matches the LR image.
         cache: keep what was encoded, in cells of CELL x CELL LR samples, each encoded when it is first needed. False
             encodes each block anew when it is decoded, in memory that does not grow with the image.
-        block: edge of what is computed at once, in pixels of the answer; the smaller, the less memory is needed.
+        block: edge of what is computed at once, in pixels of the answer, from the scale on; memory grows with it.
         precision: "auto" convolves in bfloat16 where the device does so natively, in half the time and off by two grey
             levels at most in most pictures; "float32" gives the same picture everywhere, to a level.
 
@@ -859,7 +857,7 @@ class Sampler:
 
     Raises:
         TypeError, ValueError: when lr is no image (see :func:`check_image`), the model none that can answer, or there
-            is no such precision.
+            is no such precision or block.
     """
 
     def __init__(
@@ -875,6 +873,8 @@ class Sampler:
         device = check_model(model)
         if precision not in PRECISIONS:
             raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}, not {precision!r}")
+        if not isinstance(block, int) or block < model.scale:
+            raise ValueError(f"block must be a whole number of at least {model.scale} pixels, not {block!r}")
         self.bfloat16 = precision == "auto" and has_bfloat16(device)
         self.model, self.lr, self.consistency = model, visible_colours(check_image(lr, "lr")), consistency
         self.grey = bool((self.lr == self.lr[..., :1]).all())
@@ -1171,8 +1171,7 @@ def super_resolve(
     check_model(model)
     if device is not None:
         model.to(device)
-    if temperature is None:
-        temperature = model.temperature
+    temperature = model.temperature if temperature is None else temperature
     dtype = np.dtype(np.float32) if as_float else lr.dtype
     shape = (*(n * model.scale for n in lr.shape[:2]), *lr.shape[2:])
     if out is not None:

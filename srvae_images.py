@@ -23,6 +23,7 @@ import numpy as np
 import PIL.ExifTags
 import PIL.Image
 import PIL.ImageCms
+import PIL.PngImagePlugin
 
 if TYPE_CHECKING:
     import tifffile
@@ -32,6 +33,7 @@ FILE_LIMITS = {".png": (2**31 - 1, True, True), ".tif": (2**31 - 1, True, True),
 FILE_LIMITS |= {".jpg": (65500, False, False), ".bmp": (32767, False, False)}
 FILE_LIMITS |= {".jpeg": FILE_LIMITS[".jpg"], ".tiff": FILE_LIMITS[".tif"]}
 IMAGE_SUFFIXES = tuple(FILE_LIMITS)
+PROFILE_LIMIT = 2**24  # bytes of a PNG file's colour profile or text, inflated
 PIXEL_LIMIT = 2**28  # pixels that are read unless more are asked for: a small file may hold a picture that fills memory
 
 # Values of EXIF's orientation -> quarter turns to the left, then whether to mirror left and right.
@@ -126,7 +128,8 @@ def read_image(
         raise
     except Exception as error:  # readers raise many kinds for what is damaged
         kinds = "PNG, JPEG, TIFF, BMP and WebP can"
-        raise ValueError(f"{name} is no image that can be read ({kinds}), or it is damaged: {error}") from error
+        what = "" if isinstance(error, PIL.UnidentifiedImageError) else f": {error}"  # which names an object in memory
+        raise ValueError(f"{name} is no image that can be read ({kinds}), or it is damaged{what}") from error
     if stored.frames > 1:
         warnings.warn(f"{name} has {stored.frames} frames or pages, of which the first is read", stacklevel=2)
     image = stored.samples
@@ -177,13 +180,17 @@ def _nothing(record: logging.LogRecord) -> bool:
 
 
 def open_picture(source: BinaryIO | Path, formats: Sequence[str]) -> PIL.Image.Image:
-    """A picture that Pillow has opened, its pixels not read, however many they are: `read_image` has its own limit."""
-    with _OPENING:  # Pillow's holds for the whole process and cannot be raised for one file
-        limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
+    """A picture that Pillow has opened, its pixels not read, however many they are: `read_image` has its own limit.
+
+    A PNG file may have a colour profile of as many bytes as other formats' files have, up to PROFILE_LIMIT.
+    """
+    with _OPENING:  # Pillow's limits hold for the whole process and cannot be raised for one file
+        limits = PIL.Image.MAX_IMAGE_PIXELS, PIL.PngImagePlugin.MAX_TEXT_CHUNK
+        PIL.Image.MAX_IMAGE_PIXELS, PIL.PngImagePlugin.MAX_TEXT_CHUNK = None, PROFILE_LIMIT
         try:
             return PIL.Image.open(source, formats=formats)
         finally:
-            PIL.Image.MAX_IMAGE_PIXELS = limit
+            PIL.Image.MAX_IMAGE_PIXELS, PIL.PngImagePlugin.MAX_TEXT_CHUNK = limits
 
 
 def _stored_picture(data: bytes, pixel_limit: int, format: str | None = None) -> _Stored:
@@ -191,8 +198,8 @@ def _stored_picture(data: bytes, pixel_limit: int, format: str | None = None) ->
     picture = open_picture(io.BytesIO(data), [format] if format else PICTURE_FORMATS)
     _check_size(*picture.size, pixel_limit)
     space, profile, orientation = "RGB", picture.info.get("icc_profile"), 1
-    if picture.format == "PNG" and (at := data.find(b"cICP", 0, data.find(b"IDAT"))) > 0:
-        primaries, transfer = data[at + 4 : at + 6]  # of ITU-T H.273: 1 and 1 or 13 are sRGB's
+    if picture.format == "PNG" and len(kind := _png_chunk(data, b"cICP")) >= 2:
+        primaries, transfer = kind[:2]  # of ITU-T H.273: 1 and 1 or 13 are sRGB's
         if transfer not in (1, 13) or (primaries != 1 and not profile):
             raise _RefusedError(f"has colours of another kind (cICP {primaries}, {transfer}): convert it to sRGB first")
     if picture.mode == "CMYK" and profile:
@@ -213,6 +220,17 @@ def _stored_picture(data: bytes, pixel_limit: int, format: str | None = None) ->
     with suppress(Exception):  # a damaged block makes no picture unreadable
         orientation = picture.getexif().get(PIL.ExifTags.Base.Orientation, 1)
     return _Stored(np.atleast_3d(samples), space, profile, orientation, frames)
+
+
+def _png_chunk(data: bytes, kind: bytes) -> bytes:
+    """What the first chunk of a kind holds before a PNG file's pixels; empty where there is none."""
+    at = 8  # after the signature; a chunk is its length, its kind, what it holds, and a checksum
+    while at + 8 <= len(data) and data[at + 4 : at + 8] != b"IDAT":
+        end = at + 8 + int.from_bytes(data[at : at + 4])
+        if data[at + 4 : at + 8] == kind:
+            return data[at + 8 : end]
+        at = end + 4
+    return b""
 
 
 def _stored_tiff(data: bytes, pixel_limit: int) -> _Stored:

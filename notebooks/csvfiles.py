@@ -62,7 +62,7 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, object]], columns: Sequenc
     """Write rows so that a reader never meets half a file; a row leaves blank what it lacks.
 
     Args:
-        path: the file; its folder must exist.
+        path: the file, or a link to it, which stays one; its folder must exist.
         rows: by column name.
         columns: names in the order of the header; None takes those of all rows, in the order in which they come.
 
@@ -75,7 +75,7 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, object]], columns: Sequenc
         columns = list(dict.fromkeys(name for row in rows for name in row))  # a set would lose their order
     # LF on every system, so that the committed files are the same everywhere.
     try:
-        with sr.written_whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        with sr.written_whole(path.resolve()) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)

@@ -96,7 +96,7 @@ CLAIMS: list[tuple[Path, str, Callable[[], None]]] = [
     *(
         (
             NOTEBOOKS[f"SR_VAE_{scale}x"],
-            "D is trained for fidelity (PSNR) and P, where it is shipped, for looks",
+            "D is trained for fidelity (PSNR) and P for looks",
             d_has_the_psnr_and_p_the_looks,
         )
         for scale in sr.SCALES

@@ -33,6 +33,13 @@ def file(tmp_path):
         ({"teacher": ("self",), "initial": "x", "pool": 4, "batch": 8}, "4 patches does not fill a batch of 8"),
         ({"teacher": ("self",), "initial": "x", "stage": "latents", "latents": "sample"}, "a teacher teaches answers"),
         ({"pool": 100}, "name one with --teacher"),
+        ({"temperature": -1.0}, "temperature must be a finite number of at least 0, not -1"),
+        ({"lr": float("nan")}, "lr must be a finite number of at least 0, not nan"),
+        ({"energy": float("inf")}, "energy must be a finite number"),
+        ({"vgg_weight": -2.0}, "vgg_weight must be a finite number of at least 0, not -2"),
+        ({"ema": -1.0}, "ema must be from 0 to 1, not -1"),
+        ({"decay": 1.5}, "decay must be from 0 to 1, not 1.5"),
+        ({"seed": 20261127153000}, "seed must be at most 4294967295"),
     ],
 )  # fmt: skip
 def test_settings_that_cannot_be_meant(options, message):

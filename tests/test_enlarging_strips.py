@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from enlarging.strips import Strips
+from enlarging.strips import NoiseRows, Strips
 from pictures import levels, picture
 
 import srvae_core as sr
@@ -37,6 +37,15 @@ def test_strips_are_the_whole(scale, height, width, random_model):
     assert levels(drawn, expected) <= 1
     assert (drawn != expected).mean() < 2e-4
     assert levels(drawn, calm) > 3  # noise was drawn, and the right one
+
+
+def test_noise_by_rows_is_the_whole_noise():
+    """To the bit, whatever rows a window leaves out; and no more is kept than a window has."""
+    whole = sr.noise(5, 7 * 3)
+    rows = NoiseRows(5, 3)
+    for first, count in ((0, 2), (1, 2), (1, 3), (5, 2)):
+        np.testing.assert_array_equal(rows.window(first, count), whole[3 * first : 3 * (first + count)])
+        assert len(rows.kept) == count
 
 
 def test_sixteen_bit(random_model):

@@ -16,8 +16,9 @@ from benchmarks.evaluate import DEFAULT_SETS, enlarge_set, evaluate, print_rows
 from benchmarks.jobs import jobs, measured_models
 from benchmarks.results import RESULT_COLUMNS
 from benchmarks.scoring import score, smallest_original
-from benchmarks.sets import load_image, pair
+from benchmarks.sets import load_image, originals_version, pair
 from csvfiles import PUBLISHED, RESULTS, read_csv, write_csv
+from training.weights import save_model
 from vgg import VGG19
 
 import srvae_core as sr
@@ -70,7 +71,7 @@ def test_evaluate_writes_the_scores(tiny, shipped):
     row = row_of(rows, f"SR-VAE-{VARIANT}", "default")
     assert [float(row["psnr"]), float(row["ssim"])] == pytest.approx(np.mean(fidelity, 0), abs=6e-5)
     assert (row["images"], row["niqe"], row["diversity"]) == ("2", "", "")
-    assert row["version"] == sr.weights_version(MODEL)
+    assert row["version"] == sr.weights_version(MODEL) + originals_version("Tiny")
     assert float(row["seconds"]) > 0
     sampled = row_of(rows, f"SR-VAE-{VARIANT}", "temperature 1")
     assert float(sampled["diversity"]) == pytest.approx(np.mean(diversity), abs=6e-5)
@@ -123,8 +124,34 @@ def test_evaluate_goes_on_where_it_was(tiny):
     rows = run(settings=["default"])
     assert len(calls) == 7  # other weights: computed anew
     assert {r["settings"] for r in rows} == {"default"}  # and what the old ones gave is gone
-    assert {r["version"] for r in rows} == {sr.ANSWERS_SINCE, sr.weights_version(MODEL)}
+    originals = originals_version("Tiny")
+    assert {r["version"] for r in rows} == {sr.ANSWERS_SINCE + originals, sr.weights_version(MODEL) + originals}
     assert not tiny.with_suffix(".partial.csv").exists()
+
+
+def test_a_picture_that_took_anothers_place_is_scored_anew(tiny, tmp_path, crops):
+    run = functools.partial(run_evaluate, [], ["Tiny"], scales=[4], results=tiny)
+    before = row_of(run(), "Bicubic", "default")["psnr"]
+    original = tmp_path / "sets" / "Tiny" / "coffee.png"
+    sr.write_image(original, np.full_like(sr.read_image(original), 90))
+    assert float(row_of(run(), "Bicubic", "default")["psnr"]) > float(before) + 5
+    assert originals_version("bundled") == originals_version("Set5") == ""  # known pictures
+
+
+def test_weights_that_are_replaced_while_they_are_scored_are_refused(tiny, tmp_path):
+    path = tmp_path / f"SR_VAE_{MODEL}.safetensors"
+    shutil.copy(sr.WEIGHTS / path.name, path)
+
+    class Replacing(Answers):
+        def __call__(self, settings):
+            save_model(self.model, path, rank=16)
+            return super().__call__(settings)
+
+    other = tmp_path / "sets" / "Other"
+    other.mkdir()
+    shutil.copy(tmp_path / "sets" / "Tiny" / "coffee.png", other)
+    with pytest.raises(ValueError, match="were replaced meanwhile"):  # found before the second set
+        run_evaluate([str(path)], ["Tiny", "Other"], settings=["default"], results=tiny, answers=Replacing)
 
 
 def test_answers_are_those_of_super_resolve(random_model, crops):

@@ -10,7 +10,7 @@ from helpers import run_words, train_here, trainer
 from safetensors.torch import load_file
 from training.checkpoints import read_record
 from training.config import Config
-from training.export import export, join, lay_start, reissue, split
+from training.export import export, join, lay_start, orphans, reissue, split
 from training.trainer import starting_network
 
 import srvae_core as sr
@@ -122,6 +122,23 @@ def test_p_loaded_and_written_again_is_no_larger(runs, tmp_path):
     again = sr.load_model(part)
     for name in ("ip5", "conv1_SR_s1"):
         torch.testing.assert_close(again.get_submodule(name).weight, model.get_submodule(name).weight)
+
+
+def test_a_base_that_is_replaced_names_who_rested_on_it(runs, tmp_path, capsys):
+    d, p = runs
+    whole = export(d, "4x-D", tmp_path, rank=4)
+    export(p, "4x-P", tmp_path, base="4x-D", rank=4)
+    assert orphans(whole) == []
+    train_here("reissue", whole, "4x-D", "--rank", 5, "--folder", tmp_path)
+    said = capsys.readouterr()
+    assert str(whole) in said.out
+    assert "4x-P rests on the file that was here before" in said.err
+    with pytest.raises(ValueError, match="shares the weights of another 4x-D"):
+        sr.load_model(tmp_path / "SR_VAE_4x-P.safetensors")
+    train_here("export", p, "4x-P", "--base", "4x-D", "--rank", 5, "--folder", tmp_path)
+    assert orphans(whole) == []
+    train_here("reissue", whole, "4x-D", "--folder", tmp_path / "new" / "folder")  # which is made
+    assert sr.load_model(tmp_path / "new" / "folder" / whole.name).scale == 4
 
 
 @pytest.mark.slow

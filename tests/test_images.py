@@ -7,7 +7,9 @@ import cv2
 import metrics
 import numpy as np
 import PIL.Image
+import PIL.ImageCms
 import PIL.ImageOps
+import PIL.PngImagePlugin
 import pytest
 import tifffile
 import torch
@@ -113,6 +115,25 @@ def test_other_kinds_of_png(mode):
     got = sr.read_image(encoded(picture, "PNG"))
     assert got.dtype == wanted.dtype
     np.testing.assert_array_equal(got, wanted)
+
+
+def test_a_large_profile_is_no_damage():
+    """Pillow takes 1 MiB for a PNG file's; other formats' have no such limit."""
+    profile = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
+    for kind in ("PNG", "JPEG"):
+        padded = len(profile).to_bytes(4) + profile[4:] + bytes(1_200_000)
+        got = sr.read_image(encoded(PIL.Image.fromarray(SMOOTH), kind, icc_profile=padded))
+        assert np.abs(got.astype(int) - SMOOTH).max() <= (2 if kind == "PNG" else 40)
+
+
+def test_words_are_no_colours():
+    """A chunk's kind tells other colours, not its letters in a text."""
+    text = PIL.PngImagePlugin.PngInfo()
+    text.add_text("Comment", "about cICP\x09\x10")
+    np.testing.assert_array_equal(sr.read_image(encoded(PIL.Image.fromarray(SMOOTH), "PNG", pnginfo=text)), SMOOTH)
+    text.add(b"cICP", b"\x09\x10\x00\x01")
+    with pytest.raises(ValueError, match=r"another kind \(cICP 9, 16\)"):
+        sr.read_image(encoded(PIL.Image.fromarray(SMOOTH), "PNG", pnginfo=text))
 
 
 def test_transparent_palette():

@@ -73,6 +73,10 @@ def test_what_is_no_photograph_is_passed_over_or_named(folder, tmp_path, capsys)
     with pytest.raises(ValueError, match=r"2 of 13 photographs .* cannot be used"):
         load_photographs(folder, 4)
     assert "small.png is smaller than a patch, 128x128" in capsys.readouterr().out
+    sr.write_image(folder / "small.png", np.zeros((5, 5, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"2 of 13 photographs .* cannot be used"):
+        load_photographs(folder, 4)
+    assert "small.png is smaller than a patch, 128x128" in capsys.readouterr().out
 
 
 def test_linked_folders_are_searched_once(folder, tmp_path):

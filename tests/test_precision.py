@@ -111,6 +111,14 @@ def test_auto_repeats_itself(scene, bfloat16):
         assert np.mean(off > 0) <= 0.001
 
 
+@pytest.mark.parametrize("block", [0, -1, 3, 2.5, None])
+def test_blocks_that_hold_nothing_are_refused(random_model, block):
+    with pytest.raises(ValueError, match=f"block must be a whole number of at least 4 pixels, not {block!r}"):
+        sr.Sampler(random_model(4), np.zeros((5, 6, 3), np.uint8), block=block)
+    answer = sr.Sampler(random_model(4), np.zeros((5, 6, 3), np.uint8), block=4)()
+    assert answer.shape == (20, 24, 3)
+
+
 @pytest.mark.parametrize("precision", ["bfloat16", "", None, 32])
 def test_other_words_are_refused(random_model, precision):
     for enlarge in (sr.super_resolve, lambda lr, model, **options: sr.Sampler(model, lr, **options)):

@@ -82,6 +82,16 @@ def test_every_stage_is_a_run_that_can_be_meant(files, tmp_path):
             assert config.scale == scale
 
 
+def test_the_self_ensemble_may_teach_from_the_start(files, tmp_path):
+    start = str(sr.WEIGHTS / "SR_VAE_4x-D.safetensors")
+    shared = {"data": str(files / "pack"), "out": "y", "minutes": 5.0, "work": str(tmp_path), "initial": start}
+    recipe = Recipe(**shared, teacher=("self",))
+    recipe.check()
+    assert recipe.networks == ()
+    with pytest.raises(ValueError, match="name the weights whose self-ensemble teaches"):
+        Recipe(**shared | {"initial": None}, teacher=("self",)).check()
+
+
 def test_what_is_left_is_shared_among_the_stages_that_are(tmp_path):
     recipe = Recipe(data="x", out="y", minutes=10.0)
     stages = stages_of(recipe)

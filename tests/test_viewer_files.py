@@ -9,6 +9,7 @@ import PIL.Image
 import pytest
 import viewer
 from skimage import data
+from training.weights import save_model
 from viewer import files, pictures
 from viewer.settings import DIRECTIONS, checked
 from viewer_helpers import cat, lowres, new_view, upload
@@ -164,6 +165,11 @@ def test_load_says_what_is_wrong(view, tmp_path):
     path.write_bytes(pictures.encode(view.answer, "png"))
     view.load.click()
     assert "holds no settings" in view.error.value
+    others = path.read_bytes()
+    view.save.click()
+    assert "is no picture that the view saved, and stays as it is" in view.error.value
+    assert path.read_bytes() == others
+    path.unlink()
     view.save.click()
     about = json.loads(files.text_of(path.read_bytes()))
     for key, words in (("lr", "another image"), ("weights", "other weights")):
@@ -178,6 +184,22 @@ def test_load_says_what_is_wrong(view, tmp_path):
     view.path.value = "mine.jpg"
     view.save.click()
     assert "must end in .png" in view.error.value
+
+
+def test_weights_that_are_replaced_are_not_those_of_the_picture(tmp_path):
+    weights = tmp_path / "SR_VAE_4x-D.safetensors"
+    weights.write_bytes((sr.WEIGHTS / weights.name).read_bytes())
+    view = viewer.View({"cat": cat()}, scale=4, models=[str(weights)])
+    made_by = sr.weights_version(weights)
+    save_model(sr.load_model(weights), weights, rank=8)
+    assert sr.weights_version(weights) != made_by
+    path = tmp_path / "mine.png"
+    view.path.value = str(path)
+    for words in (str(path), "in the place of the picture saved before"):
+        view.save.click()
+        assert words in view.error.value
+        assert 'role="status"' in view.error.value
+        assert json.loads(files.text_of(path.read_bytes()))["weights"] == made_by
 
 
 def settings_of(**changes):

@@ -192,6 +192,13 @@ def test_names_that_are_no_text_can_be_shown(view, tmp_path):
     assert np.array_equal(view.original, cat())
 
 
+def test_two_files_of_one_name_are_both_taken(view):
+    """As two folders may have them."""
+    drop(view, "mine.png", encode(lowres(), "png"), "mine.png", encode(cat(), "png"))
+    assert {"mine.png", "mine.png (2)"} <= set(view.image.options)
+    assert view.error.value == ""
+
+
 def test_a_file_that_is_dropped_on_the_picture_is_shown(view):
     drop(view, "mine.png", encode(lowres(), "png"))
     assert (view.image.value, view.error.value, view.original) == ("mine.png", "", None)

@@ -173,21 +173,21 @@ def test_loading_settings_offers_and_changes_nothing_where_they_are_damaged(view
 
 @pytest.mark.parametrize("running", [False, True])
 def test_settings_that_were_in_already_go_out_again_when_the_end_fails(running, view, gone, tmp_path, monkeypatch):
-    """The weights file vanishes between their picture and the check that it is the saved one."""
+    """What fails is the check, after their picture, that it is the saved one."""
     view.path.value = str(tmp_path / "saved.png")
     view.save.click()
     view.apply({"image": "cat", "seed": 77, "zoom": 1, "temperature": 0.5})
     before = Before(view)
 
-    def vanished(name):
-        raise FileNotFoundError(f"no {name}")
+    def vanished(saved, *_):
+        raise FileNotFoundError("no 4x-D")
 
     async def load():  # with an event loop, where drafts come first
         view.load.click()
         assert view.picture.exact
         await until(lambda: not view.pace.is_due)
 
-    monkeypatch.setattr(sr, "weights_version", vanished)
+    monkeypatch.setattr(viewer.files.Saved, "difference", vanished)
     if running:
         asyncio.run(load())
     else:

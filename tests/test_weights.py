@@ -194,6 +194,36 @@ def test_unknown_name_lists_the_shipped():
         sr.load_model("nowhere/model.safetensors")
 
 
+def test_a_folder_that_is_called_like_a_model_is_not_meant(tmp_path, monkeypatch):
+    """`enlarge.py photo.png --to 4x-D` makes one."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "4x-D").mkdir()
+    assert sr.load_model("4x-D").scale == 4
+    assert sr.weights_version("4x-D") == sr.weights_version(sr.WEIGHTS / "SR_VAE_4x-D.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"base": "4x-D"}, r"SR_VAE_4x-D\.safetensors cannot rest on 4x-D: a base holds all of its weights itself"),
+        ({"base": "4x-P"}, "cannot rest on 4x-P: a base holds all"),
+        ({"base": "8x-D"}, "cannot rest on 8x-D, which is not of the scale 4"),
+        ({"temperature": -3.0}, "asks for the temperature -3.0"),
+        ({"temperature": float("nan")}, "asks for the temperature nan"),
+        ({"rank": 0}, "rank must be at least 1, not 0"),
+    ],
+)
+def test_a_file_that_could_not_be_loaded_takes_the_place_of_none(options, message, tmp_path):
+    for name in ("4x-D", "4x-P", "8x-D"):
+        (tmp_path / f"SR_VAE_{name}.safetensors").write_bytes((sr.WEIGHTS / f"SR_VAE_{name}.safetensors").read_bytes())
+    path = tmp_path / "SR_VAE_4x-D.safetensors"
+    before = path.read_bytes()
+    with pytest.raises(ValueError, match=message):
+        save_model(sr.load_model(path), path, **({"rank": 16} | options))
+    assert path.read_bytes() == before
+    assert sr.load_model(tmp_path / "SR_VAE_4x-P.safetensors").temperature > 0
+
+
 def test_wrong_scale(good):
     with pytest.raises(ValueError, match="holds a 8x model, not 4x"):
         sr.load_model(good[0], scale=4)

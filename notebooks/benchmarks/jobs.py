@@ -14,6 +14,7 @@ import srvae_core as sr
 from .answers import ROUNDS, SETTINGS, Request, plan
 from .peers import answers_version
 from .results import KEY_COLUMNS, Key
+from .sets import originals_version
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Job:
     Attributes:
         method: "Bicubic", "SR-VAE-D", "SR-VAE-P" or a peer's name.
         settings: a name of :data:`benchmarks.answers.SETTINGS`, or "files" for a peer.
-        version: of this project, with the weights' for a model and the files' for a peer.
+        version: of this project, with the weights' for a model, the files' for a peer, and the originals' of a folder.
         model: what ``load_model`` takes, or "".
         peer: folder of another method's answers, or "".
     """
@@ -135,13 +136,14 @@ def jobs(
     """
     planned = []
     for dataset in dict.fromkeys(sets):
+        originals = originals_version(dataset)
         for scale in scales_of(models, scales):
-            planned.append(Job("Bicubic", scale, dataset, "default", sr.ANSWERS_SINCE))
+            planned.append(Job("Bicubic", scale, dataset, "default", sr.ANSWERS_SINCE + originals))
             for name, folder in (peers or {}).items():
                 version = answers_version(Path(folder), dataset, scale)
-                planned.append(Job(name, scale, dataset, "files", version, peer=folder))
+                planned.append(Job(name, scale, dataset, "files", version + originals, peer=folder))
         for m in models:
             for chosen in dict.fromkeys(settings or plan(dataset)):
-                planned.append(Job(m.method, m.scale, dataset, chosen, m.version, model=m.model))
+                planned.append(Job(m.method, m.scale, dataset, chosen, m.version + originals, model=m.model))
     # sorting is stable: within a round, jobs of one group stay together
     return sorted(planned, key=attrgetter("round"))

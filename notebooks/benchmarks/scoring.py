@@ -124,7 +124,7 @@ class Scoring:
                     bar.update(pixels * job.work)
             lacking = [job for job in group if len(image_rows[job]) < number]
             if lacking:
-                model = model or _ready_model(first.model)
+                model = model or _ready_model(first)
                 hr, lr = pair(first.dataset, name, first.scale)
                 answers_of = self.answers(model, lr) if model else None
             for job in lacking:
@@ -148,11 +148,17 @@ class Scoring:
         return row
 
 
-def _ready_model(name: str) -> sr.SRVAE | None:
-    """A model that has answered once, since the first call also allocates, which is no part of the seconds."""
-    if not name:
+def _ready_model(job: Job) -> sr.SRVAE | None:
+    """A job's model, which has answered once, since the first call also allocates, which is no part of the seconds.
+
+    Raises:
+        ValueError: its weights are no longer those that its rows are of.
+    """
+    if not job.model:
         return None
-    model = sr.load_model(name)
+    model = sr.load_model(job.model)
+    if not job.version.startswith(sr.weights_version(job.model)):
+        raise ValueError(f"the weights of {job.model} were replaced meanwhile: give the command again")
     sr.super_resolve(np.zeros((32, 32, 3), np.uint8), model, precision="float32")
     return model
 

@@ -9,6 +9,7 @@ looked into before anything is downloaded.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from collections import Counter
@@ -159,6 +160,19 @@ def folder_images(dataset: str) -> dict[str, Path]:
     stems, whole = Counter(path.stem for path in files), {path.name for path in files}
     named = {path.stem if stems[path.stem] == 1 and path.stem not in whole else path.name: path for path in files}
     return dict(sorted(named.items()))
+
+
+def originals_version(dataset: str, registry: Registry = SHIPPED_REGISTRY) -> str:
+    """The beginning of the sha256 of a folder's originals, with a + before it: other pictures give other rows.
+
+    It is empty for the other sets, whose pictures are known.
+    """
+    if dataset == "bundled" or dataset in registry.sets():
+        return ""
+    digest = hashlib.sha256()
+    for name, path in folder_images(dataset).items():
+        digest.update(f"{name}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
+    return f"+{digest.hexdigest()[:8]}"
 
 
 def image_names(dataset: str, registry: Registry = SHIPPED_REGISTRY) -> list[str]:

@@ -1,4 +1,4 @@
-"""The command line of ``notebooks/enlarge.py``.
+"""Enlarge photographs 4 or 8 times, file by file or whole folders.
 
 python notebooks/enlarge.py photo.jpg --to enlarged                 # enlarged/photo.jpg, 4 times larger
 python notebooks/enlarge.py holiday scans --to enlarged --scale 8   # whole folders, subfolders as they are

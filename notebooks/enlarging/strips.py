@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 
 import numpy as np
+import torch
 from torch import Tensor
 
 import srvae_core as sr
@@ -20,6 +21,31 @@ from .picture import Picture
 
 TILE_CONTEXT = 4  # LR samples around a tile that g(LR) sees
 CACHED = 2**29  # bytes that an encoded image may take to be kept for several samples
+
+
+class NoiseRows:
+    """A seed's noise as :func:`srvae_core.noise` draws it for all tiles, drawn row of tiles by row of tiles.
+
+    Args:
+        seed: of the noise.
+        columns: tiles in a row.
+
+    Attributes:
+        kept: the rows from the first of the last window on, each (columns, 1024).
+    """
+
+    def __init__(self, seed: int, columns: int) -> None:
+        self._generator, self._columns = sr.noise_generator(seed), columns
+        self._first = 0  # of those that are kept
+        self.kept: list[Tensor] = []
+
+    def window(self, first: int, count: int) -> Tensor:
+        """The noise of some rows, (count * columns, 1024). Windows move downwards: what is above one is forgotten."""
+        while self._first + len(self.kept) < first + count:
+            self.kept.append(sr.noise(self._generator, self._columns))
+        del self.kept[: first - self._first]
+        self._first = first
+        return torch.cat(self.kept[:count])
 
 
 class Strips:
@@ -71,19 +97,23 @@ class Strips:
             seed, temperature: as of :class:`srvae_core.Sampler`.
             made: is told how many pixels each block had that was made.
         """
-        tiles = self.grid[0] * self.grid[1]
-        eps = sr.noise(seed, tiles).view(*self.grid, sr.LATENTS) if temperature else None
+        drawing = NoiseRows(seed, self.grid[1]) if temperature else None
         for top, bottom in pairwise(self.rows):
-            yield self._strip(top, bottom, eps, temperature, made)
+            yield self._strip(top, bottom, drawing, temperature, made)
 
     def _strip(
-        self, top: int, bottom: int, eps: Tensor | None, temperature: float, made: Callable[[int], object] | None
+        self,
+        top: int,
+        bottom: int,
+        drawing: NoiseRows | None,
+        temperature: float,
+        made: Callable[[int], object] | None,
     ) -> np.ndarray:
         """The answer's rows for some rows of the image, block by block."""
         window, first = self._window(top, bottom)
         sampler, drawn, blocks = self._sampler(window), None, []
-        if eps is not None:
-            drawn = eps[first : first + sampler.tiles // self.grid[1]].reshape(-1, sr.LATENTS)
+        if drawing:
+            drawn = drawing.window(first, sampler.tiles // self.grid[1])
         for left, right in pairwise(self.columns):
             region = (top - window[0], left, bottom - top, right - left)
             blocks.append(sampler(temperature=temperature, eps=drawn, region=region))

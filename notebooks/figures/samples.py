@@ -167,7 +167,7 @@ def _patch(scale: int) -> tuple[np.ndarray, np.ndarray, str]:
 
 
 def samples(drawn: Sequence[Samples] | None = None, crops_file: Path = CROPS) -> Figure:
-    """Samples, their mean, the fitted z as the upper bound, and maps of spread and error; two rows for each scale.
+    """Samples, their mean, the fitted z (what z can carry at least), and maps of spread and error; two rows a scale.
 
     All maps have one scale of colours, so that they compare.
 

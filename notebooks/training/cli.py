@@ -16,7 +16,7 @@ import srvae_core as sr
 
 from .averaging import average
 from .config import PART_LAYERS, VARIABLES, Config
-from .export import export, join, lay_start, model_name, reissue
+from .export import export, join, lay_start, model_name, orphans, reissue
 from .loop import SHAPING_BATCH, judge_run, train
 from .packing import write_pack
 from .patches import Patches, held_out_patches
@@ -109,13 +109,20 @@ def measure(options: argparse.Namespace, started: float) -> None:
 def ship(options: argparse.Namespace, started: float) -> None:
     """Write a run's weights file."""
     changes = {"temperature": options.temperature, "rank": options.rank}
-    print(export(options.run, options.name, options.folder, base=options.base, **changes))
+    _say_written(export(options.run, options.name, options.folder, base=options.base, **changes))
 
 
 def ship_again(options: argparse.Namespace, started: float) -> None:
     """Write a weights file again."""
     changes = {"temperature": options.temperature, "rank": options.rank}
-    print(reissue(options.file, options.name, options.folder, base=options.base, **changes))
+    _say_written(reissue(options.file, options.name, options.folder, base=options.base, **changes))
+
+
+def _say_written(path: Path) -> None:
+    """Name a weights file that was written, and those that it makes unreadable until they are written again, too."""
+    print(path)
+    for name in orphans(path):
+        print(f"{name} rests on the file that was here before: export it anew, or it cannot be loaded", file=sys.stderr)
 
 
 def put_together(options: argparse.Namespace, started: float) -> None:

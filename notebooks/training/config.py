@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import types
 from dataclasses import asdict, dataclass, field, fields
@@ -24,6 +25,10 @@ PART_LAYERS = {  # what --train names: beginnings of layer names
     "decoder": ("input", "decoder", "conv", "relu", "local", "SR_res"),
     "all": ("",),
 }
+SHARES = ("decay", "ema")  # settings from 0 to 1
+# Settings from 0 on.
+AMOUNTS = ("lr", "energy", "outliers", "adversarial", "kl_weight", "temperature", "shaping", "loudness", "vgg_weight")
+SEED_LIMIT = 2**32 - 1  # the noise of step n has the seed 1,000,003 * seed + n, of 64 bit
 # Files that are not ours to ship: who has them can name them once, and the command line takes them from there.
 VARIABLES = {"features": "SRVAE_FEATURES", "vgg": "SRVAE_VGG"}
 
@@ -143,6 +148,13 @@ class Config:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
         if self.seed < 0:
             raise ValueError(f"seed must be at least 0, not {self.seed}")
+        if self.seed > SEED_LIMIT:
+            raise ValueError(f"seed must be at most {SEED_LIMIT}, not {self.seed}")
+        for name in (*SHARES, *AMOUNTS):
+            value, most = getattr(self, name), 1 if name in SHARES else math.inf
+            if value is not None and (not 0 <= value <= most or math.isinf(value)):
+                upwards = "from 0 to 1" if name in SHARES else "a finite number of at least 0"
+                raise ValueError(f"{name} must be {upwards}, not {value}")
         if self.minutes is not None and not self.minutes > 0:
             raise ValueError(f"minutes must be more than 0, not {self.minutes}")
         if self.stage == "latents" and self.latents != "release" and not self.initial:

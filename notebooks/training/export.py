@@ -21,6 +21,7 @@ from .checkpoints import (
     save_checkpoint,
     starting_weights,
     write_record,
+    writing,
 )
 from .config import LAMBDA
 from .files import read_log, read_object, write_text
@@ -112,8 +113,8 @@ def reissue(
 ) -> Path:
     """Write a weights file again as SR_VAE_<name>.safetensors: over another base, at another temperature, or smaller.
 
-    For a P that stays what it was when its D is trained further. What the file says of itself goes along, its own
-    temperature too unless another is given.
+    For a P that stays what it was when its D is trained further: written again without a base before D is replaced, it
+    can be read afterwards. What the file says of itself goes along, its own temperature too unless another is given.
 
     Raises:
         FileNotFoundError, ValueError: no readable weights file, no name of its scale, or no such base.
@@ -122,9 +123,18 @@ def reissue(
     notes = {k: v for k, v in sr.read_notes(Path(file)).items() if k not in WRITTEN_BY_SAVE}
     path = folder / checked_name(name, model.scale).file
     own = model.temperature if temperature is None else temperature
+    folder.mkdir(parents=True, exist_ok=True)
     save_model(model, path, base=base, rank=rank, **notes | {"temperature": own})
     write_card(folder)
     return path
+
+
+def orphans(path: Path) -> list[str]:
+    """The names of the models beside a weights file that rest on it as it was before, and so no longer load."""
+    name = model_name(path)
+    digest = sr.read_base(path, name)[2]
+    others = {model_name(file): sr.read_notes(file) for file in path.parent.glob(f"{sr.PREFIX}*.safetensors")}
+    return sorted(n for n, notes in others.items() if notes.get("base") == name and notes["base_digest"] != digest)
 
 
 def lay_start(source: str | Path, folder: str | Path) -> Path:
@@ -147,7 +157,8 @@ def lay_start(source: str | Path, folder: str | Path) -> Path:
     for stage in history:
         stage["stage"] = "latents (lost)" if stage["stage"] == "latents" else stage["stage"]
     write_record(folder, {"history": history})
-    save_checkpoint(folder, kept, {"step": 0, "seconds": 0, "finished": True})
+    with writing(folder):
+        save_checkpoint(folder, kept, {"step": 0, "seconds": 0, "finished": True})
     return folder
 
 

@@ -209,11 +209,11 @@ def decode(data: bytes, name: str) -> np.ndarray:
         image = sr.read_image(data)
     except ValueError as error:
         raise ValueError(f"{name} is no image that can be read") from error
+    if min(image.shape[:2]) < sr.PATCH:
+        raise ValueError(f"{name} is smaller than a patch, {sr.PATCH}x{sr.PATCH} pixels")
     image = sr.crop_to_multiple(image, SIDE)[..., :3]
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)
-    if min(image.shape[:2]) < sr.PATCH:
-        raise ValueError(f"{name} is smaller than a patch, {sr.PATCH}x{sr.PATCH} pixels")
     return np.ascontiguousarray(image)
 
 

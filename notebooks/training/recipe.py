@@ -73,6 +73,8 @@ class Recipe:
             raise ValueError(f"minutes must be more than 0, not {self.minutes}")
         if not 0 <= self.original < 1:
             raise ValueError(f"original is a share of the time, from 0 to less than 1, not {self.original}")
+        if self.teacher == ("self",) and not self.initial:
+            raise ValueError("--teacher self: name the weights whose self-ensemble teaches with --initial")
         check_source(self.data)
         for stage in (s for s in stages_of(self) if not s.mean_of):  # a wrong path must show now, not hours later
             start = None if stage.from_nothing else self.initial or str(self.folder)
@@ -80,8 +82,13 @@ class Recipe:
         if self.vgg and "conv3_4" not in VGG(self.vgg).names:
             raise ValueError(f"{self.vgg} ends before conv3_4, and the figures need features up to there")
         Distances(self.features, deep=bool(self.features))
-        if self.teacher:
-            Networks(self.teacher, self.scale)
+        if self.networks:
+            Networks(self.networks, self.scale)
+
+    @property
+    def networks(self) -> tuple[str, ...]:
+        """The files of the teacher's networks; none where the model's own self-ensemble teaches."""
+        return () if self.teacher == ("self",) else self.teacher
 
     @property
     def folder(self) -> Path:
@@ -289,7 +296,7 @@ def evaluate(recipe: Recipe, photographs: Photographs, clock: Clock) -> Path:
     vgg = VGG(recipe.vgg, device) if recipe.vgg else None
     distances = Distances(recipe.features, device)
     rows = [{"model": "bicubic", "z": "", "psnr": round(mean_psnr(held_out.up, held_out.hr, recipe.scale), 3)}]
-    if recipe.teacher:
+    if recipe.networks:
         rows.append(teacher_row(recipe, photographs, len(held_out.up), device))
     for variant in "DP":
         file = recipe.weights / recipe.name(variant).file
@@ -333,7 +340,7 @@ def model_rows(
 
 def teacher_row(recipe: Recipe, photographs: Photographs, count: int, device: torch.device) -> dict[str, object]:
     """What the teacher itself reaches on the held-out patches."""
-    teacher = Networks(recipe.teacher, recipe.scale, device)
+    teacher = Networks(recipe.networks, recipe.scale, device)
     held_out = held_out_patches(photographs, count, margin=CONTEXT[recipe.scale])
     answers = teacher(held_out._replace(context=held_out.context.to(device))).cpu()
     return {"model": "teacher", "z": "", "psnr": round(mean_psnr(answers, held_out.hr, recipe.scale), 3)}

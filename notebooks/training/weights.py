@@ -7,10 +7,13 @@ import os
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 import srvae_core as sr
+
+from .files import reason
 
 ENCODER = ("encoder1", "encoder2", "encoder3", "ip1", "ip2", "ip3")  # which sampling does not need
 LOW_RANK = ("ip4", "ip5", "ip6")  # most of what they do is one number for each row
@@ -41,22 +44,22 @@ def save_model(
 
     Raises:
         FileNotFoundError: no such base.
-        ValueError: a weight is NaN or infinite, the base is stored with another rank, or a rank without compact.
+        ValueError: a weight is NaN or infinite; the base is the model itself, rests on another, or is of another scale
+            or rank; a temperature that is none; a rank below 1, or without compact.
+        OSError: the file could not be written; what was there before is as it was.
     """
     if rank is not None and not compact:
         raise ValueError("a rank makes compact files smaller still: leave out the rank, or compact=False")
+    if rank is not None and rank < 1:
+        raise ValueError(f"rank must be at least 1, not {rank}")
+    sr.own_temperature(notes, path)  # what could not be loaded must not take the place of what can
     path, about = Path(path), {"format": sr.FORMATS[rank is not None], "scale": model.scale, "residual": model.residual}
     about["grid_generator"] = compact or model.grid_generator
     about |= {"rank": rank} if rank is not None else {}
     shared: dict[str, Tensor] = {}
     loaded: dict[str, Tensor] = {}  # from the base's file: stored once more, its factors would be other ones
     if base:
-        shared, base_notes, digest = sr.read_base(path, base)
-        base_rank = base_notes.get("rank")
-        if base_rank != rank:  # parts of one way of storing a weight would meet those of another
-            raise ValueError(
-                f"{base} beside {path} is stored with rank {base_rank}, and this is to be with rank {rank}"
-            )
+        shared, digest = _base_for(path, base, model.scale, rank)
         about |= {"base": base, "base_digest": digest}
         loaded = sr.load_model(path.with_name(sr.ModelName.of(base).file)).state_dict()
     tensors: dict[str, Tensor] = {}
@@ -74,8 +77,29 @@ def save_model(
             compacted = compact and kind == "weight" and layer.kind != "prelu"
             tensors |= _compacted(layer, name, t, rank) if compacted else {name: t.contiguous()}
     tensors = {k: t for k, t in tensors.items() if k not in shared or not torch.equal(t, shared[k])}
-    with sr.written_whole(path) as part:
-        save_file(tensors, part, {k: json.dumps(v) for k, v in (about | notes).items()})
+    _write(path, tensors, about | notes)
+
+
+def _write(path: Path, tensors: dict[str, Tensor], notes: dict[str, object]) -> None:
+    """Write a weights file whole; raises OSError, and what was there before is as it was."""
+    try:
+        with sr.written_whole(path) as part:
+            save_file(tensors, part, {k: json.dumps(v) for k, v in notes.items()})
+    except (OSError, SafetensorError) as error:
+        raise OSError(f"{path} cannot be written ({reason(error)})") from error
+
+
+def _base_for(path: Path, base: str, scale: int, rank: int | None) -> tuple[dict[str, Tensor], str]:
+    """The tensors and the digest of the base of a file that is to be; raises as :func:`save_model`."""
+    shared, notes, digest = sr.read_base(path, base)
+    if path.name == sr.ModelName.of(base).file or notes.get("base"):
+        raise ValueError(f"{path.name} cannot rest on {base}: a base holds all of its weights itself")
+    if notes.get("scale") != scale:
+        raise ValueError(f"{path.name} cannot rest on {base}, which is not of the scale {scale}")
+    if notes.get("rank") != rank:  # parts of one way of storing a weight would meet those of another
+        its_rank = notes.get("rank")
+        raise ValueError(f"{base} beside {path} is stored with rank {its_rank}, and this is to be with rank {rank}")
+    return shared, digest
 
 
 def on_grid(weight: Tensor, scale: int) -> Tensor:

@@ -89,7 +89,7 @@ class Controls(Pages):
             accept="image/*", multiple=True, description="Upload images", layout={"width": "auto"}
         )
         self.upload.tooltip = "Or drop them on the picture"
-        self.reduce = widgets.Checkbox(False, description="it is an original: reduce it first", indent=False)
+        self.reduce = widgets.Checkbox(False, description="uploads are originals: reduce them first", indent=False)
         self.reduce.layout.width = "auto"
         return [self.image, self.model, row(self.upload, self.reduce)]
 

@@ -272,21 +272,29 @@ def png_bytes(
     return png_with_text(picture, json.dumps(about))
 
 
-def save_png(path: Path, png: bytes) -> None:
-    """Write what :func:`png_bytes` made.
+def save_png(path: Path, png: bytes) -> str:
+    """Write what :func:`png_bytes` made, also in the place of an earlier one, but of no other file.
 
     Args:
         path: from :func:`png_path`.
         png: the file's content.
 
+    Returns:
+        what was done, in words.
+
     Raises:
+        ValueError: there is another file of that name.
         OSError: the file cannot be written; what was there before is as it was.
     """
+    there = path.is_file()
     try:
+        if there and not holds_settings(path.read_bytes()):
+            raise ValueError(f"{path} is no picture that the view saved, and stays as it is: name another file")
         with sr.written_whole(path) as part:
             part.write_bytes(png)
     except OSError as error:
         raise OSError(f"{path} cannot be written: {error.strerror}") from error
+    return f"saved {path.resolve()}" + ", in the place of the picture saved before" * there
 
 
 def load_png(path: Path) -> Saved:

@@ -6,12 +6,11 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
-import srvae_core as sr
-
 from . import files
 from .files import Reading, Source
 from .regional import Regional
 from .settings import SIDES
+from .subject import name_for
 
 
 class Filing(Regional):
@@ -56,7 +55,8 @@ class Filing(Regional):
         sources, refused = {}, []
         for name, content in given:
             try:
-                sources[name] = files.upload_source(name, content, is_original=self.reduce.value)
+                source = files.upload_source(name, content, is_original=self.reduce.value)
+                sources[name_for(name, source, sources)] = source  # two folders may each have an IMG_1.jpg
             except ValueError as error:
                 refused.append(str(error))
         return self.take_in(sources, refused)
@@ -65,17 +65,19 @@ class Filing(Regional):
 
     def _png(self) -> bytes:
         """The whole answer with what made it; an LR image that did not come with the notebook goes along."""
-        weights = sr.weights_version(self.model.value)
         keep_lr = not self.sources[self.image.value].given
         picture = self.scene.answer(self.present, self.scene.whole)
         return files.png_bytes(
-            picture, self.settings, weights, self.lr, keep_lr=keep_lr, precision=self.scene.precision
+            picture,
+            self.settings,
+            self._prepared.weights,
+            self.lr,
+            keep_lr=keep_lr,
+            precision=self.scene.precision,
         )
 
     def save_png(self) -> str:
-        path = files.png_path(self.path.value)
-        files.save_png(path, self._png())
-        return f"saved {path.resolve()}"
+        return files.save_png(files.png_path(self.path.value), self._png())
 
     def download_png(self) -> None:
         self.picture.download(files.png_path(self.path.value).name, self._png())
@@ -93,4 +95,4 @@ class Filing(Regional):
         if settings["image"] not in self.sources:
             raise ValueError(f"{saved.name} is of {settings['image']!r}, which is not among the images here")
         self.apply(settings, anew=True)  # anew: an image of this name may have been on show
-        return saved.difference(self.lr, sr.weights_version(self.model.value), self.scene.precision)
+        return saved.difference(self.lr, self._prepared.weights, self.scene.precision)

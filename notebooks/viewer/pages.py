@@ -100,7 +100,7 @@ class Pages:
         self.count = integer(Numbers(2, 64, whole=True), 16, "Samples")
         self.measure = button("Measure", "Standard deviation of the samples, pixel by pixel")
         self.draw = button("Draw nine", "Nine more samples with the settings as they are")
-        self.overlay = widgets.Checkbox(True, description="show it over the picture", indent=False)
+        self.overlay = widgets.Checkbox(True, description="show the map over the picture", indent=False)
         self.overlay.layout.width = "auto"
         self.spread = widgets.HTML()
         self.thumbnails = [widgets.Image(format="jpeg", layout=Layout(width="100%")) for _ in range(GALLERY)]

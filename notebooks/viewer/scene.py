@@ -28,7 +28,16 @@ Steps = Generator[float, None, None]  # work in steps: yields the seconds after 
 PictureInSteps = Generator[float, None, np.ndarray]  # likewise, with a picture at the end
 Show = Callable[[sr.Rect, np.ndarray], None]  # is given a piece of a picture and where it lies, in LR samples
 
-load_model = cache(sr.load_model)  # another image needs no second reading of 20 to 40 MB
+
+@cache  # another image needs no second reading
+def load_weights(name: str) -> tuple[sr.SRVAE, str]:
+    """A model, and the version of the very weights that were read: its file may be replaced while it is in use."""
+    return sr.load_model(name), sr.weights_version(name)
+
+
+def load_model(name: str) -> sr.SRVAE:
+    """A model by its name or path, read once."""
+    return load_weights(name)[0]
 
 
 class Exact:
@@ -253,7 +262,10 @@ class Scene:
             if part.left + part.width > width or part.top + part.height > height:
                 raise ValueError(f"a region of {part.rect} (top, left, height, width) is not inside {height}x{width}")
         if settings.left == "original" and self.original is None:
-            raise ValueError("an uploaded image has no original to compare with: choose another left side")
+            raise ValueError(
+                "this image has no original to compare with: choose another left side, "
+                "or upload an original with the tick that reduces it"
+            )
         if settings.left == "best" and settings.best is None:
             raise ValueError("no sample was kept as the best yet: keep one, or choose another left side")
 

@@ -199,7 +199,11 @@ class Screen(Layers):
         if not self._has_answer(present, whole):
             self._send_right(present, whole, answer, "png")
         names = {"jpeg": "last move", "png": "answer at rest"}
-        took = [f"{names[form]} in {self.milliseconds[form]:.0f} ms" for form in names if form in self.milliseconds]
+        took = [
+            f"{names[form]} in {self.milliseconds[form]:.0f} ms"
+            for form in names
+            if self.milliseconds.get(form, 0) >= 1
+        ]
         lines = [as_html(line) for line in (*self._scores[1], ", ".join(took), *self.remarks)]
         self.metrics.value = f'<div role="status">{"<br>".join(lines)}</div>'
         self.metrics.remove_class(OLD)

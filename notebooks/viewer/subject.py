@@ -9,7 +9,7 @@ from itertools import chain, count
 import srvae_core as sr
 
 from .files import Reading, Source
-from .scene import Scene, load_model
+from .scene import Scene, load_weights
 from .window import LR_EDGE, cut, remark, window
 
 NAMED = 5  # files that could not be read: more of them are only counted
@@ -32,6 +32,7 @@ class Prepared:
     subject: Subject
     source: Source
     scene: Scene
+    weights: str  # their version, from :func:`srvae_core.weights_version`
     remarks: tuple[str, ...]
     reading: Reading  # the whole image
     rect: sr.Rect  # of the part in work
@@ -49,7 +50,7 @@ def prepare(subject: Subject, source: Source, reading: Reading, options: Mapping
     Raises:
         OSError, ValueError: the model cannot be read, or the image is too small.
     """
-    network = load_model(subject.model)
+    network, weights = load_weights(subject.model)
     step = network.scale if source.is_original else 1
     rect = window(reading.image, step * LR_EDGE, subject.work_across, subject.work_down, step=step)
     try:
@@ -57,7 +58,7 @@ def prepare(subject: Subject, source: Source, reading: Reading, options: Mapping
     except ValueError as error:
         raise ValueError(f"{subject.image}: {error}") from error
     remarks = (*reading.remarks, *filter(None, [remark(reading.image, rect)]))
-    return Prepared(subject, source, scene, remarks, reading, rect)
+    return Prepared(subject, source, scene, weights, remarks, reading, rect)
 
 
 def name_for(name: str, source: Source, taken: Mapping[str, Source]) -> str:
