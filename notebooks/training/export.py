@@ -134,7 +134,7 @@ def orphans(path: Path) -> list[str]:
     name = model_name(path)
     digest = sr.read_base(path, name)[2]
     others = {model_name(file): sr.read_notes(file) for file in path.parent.glob(f"{sr.PREFIX}*.safetensors")}
-    return sorted(n for n, notes in others.items() if notes.get("base") == name and notes["base_digest"] != digest)
+    return sorted(n for n, notes in others.items() if notes.get("base") == name and notes.get("base_digest") != digest)
 
 
 def lay_start(source: str | Path, folder: str | Path) -> Path:
