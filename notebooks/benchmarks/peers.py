@@ -7,7 +7,6 @@ sides are cut to multiples of the scale; what else lies in the folder is nobody'
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -15,7 +14,7 @@ import numpy as np
 
 import srvae_core as sr
 
-from .sets import Size, cropped, image_files, image_names
+from .sets import Size, cropped, digest_of, image_files, image_names
 
 # What this project's own rows and panels are called; a peer of such a name would take their place.
 OWN_NAMES = ("bicubic", "sample", "hr")
@@ -105,10 +104,7 @@ def wrong_answers(folder: Path, dataset: str, scale: int, sizes: Mapping[str, Si
 def answers_version(folder: Path, dataset: str, scale: int) -> str:
     """The version of the answers and the beginning of the sha256 of all answers: other files give other rows."""
     files, _ = find_answers(folder, dataset, scale)
-    digest = hashlib.sha256()
-    for name, path in files.items():
-        digest.update(f"{name}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return f"{sr.ANSWERS_SINCE}+{digest.hexdigest()[:8]}"
+    return f"{sr.ANSWERS_SINCE}+{digest_of(files)}"
 
 
 def peer_answer(folder: Path, dataset: str, scale: int, name: str) -> np.ndarray:

@@ -13,7 +13,7 @@ import hashlib
 import os
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -169,10 +169,15 @@ def originals_version(dataset: str, registry: Registry = SHIPPED_REGISTRY) -> st
     """
     if dataset == "bundled" or dataset in registry.sets():
         return ""
+    return f"+{digest_of(folder_images(dataset))}"
+
+
+def digest_of(files: Mapping[str, Path]) -> str:
+    """The beginning of the sha256 of files and what they are called: versions tell files apart by it."""
     digest = hashlib.sha256()
-    for name, path in folder_images(dataset).items():
+    for name, path in files.items():
         digest.update(f"{name}\n{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
-    return f"+{digest.hexdigest()[:8]}"
+    return digest.hexdigest()[:8]
 
 
 def image_names(dataset: str, registry: Registry = SHIPPED_REGISTRY) -> list[str]:

@@ -73,11 +73,11 @@ class Recipe:
             raise ValueError(f"minutes must be more than 0, not {self.minutes}")
         if not 0 <= self.original < 1:
             raise ValueError(f"original is a share of the time, from 0 to less than 1, not {self.original}")
-        if self.teacher == ("self",) and not self.initial:
-            raise ValueError("--teacher self: name the weights whose self-ensemble teaches with --initial")
         check_source(self.data)
+        before = self.initial  # what the first stage starts from; the others have the stage before
         for stage in (s for s in stages_of(self) if not s.mean_of):  # a wrong path must show now, not hours later
-            start = None if stage.from_nothing else self.initial or str(self.folder)
+            start = None if stage.from_nothing else before
+            before = before or str(self.folder)
             config_for(self, stage, start, self.minutes).check()
         if self.vgg and "conv3_4" not in VGG(self.vgg).names:
             raise ValueError(f"{self.vgg} ends before conv3_4, and the figures need features up to there")
