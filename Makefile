@@ -50,8 +50,8 @@ notebooks: setup
 	done
 
 figures: setup
-	$(BIN)/python notebooks/draw.py
+	$(BIN)/srvae draw
 
 benchmark: setup
-	$(BIN)/python notebooks/evaluate.py speed
-	$(BIN)/python notebooks/evaluate.py memory
+	$(BIN)/srvae evaluate speed
+	$(BIN)/srvae evaluate memory

@@ -11,7 +11,7 @@ Read it top to bottom; typical use::
     model = sr.load_model("4x-D")
     out = sr.super_resolve(sr.read_image("photo.png"), model)  # (H, W, 3) uint8 -> (4H, 4W, 3) uint8
 
-What scores an answer is in ``notebooks/metrics.py``, the release's own way of testing in ``notebooks/release.py``.
+What scores an answer is in ``notebooks/srvae/metrics.py``, the release's own way of testing in ``notebooks/srvae/release.py``.
 Shapes are written (B, C, H, W) for tensors and (H, W, 3) for images. Colour order is RGB throughout.
 """
 
@@ -432,7 +432,7 @@ def load_model(name: str | os.PathLike, *, scale: int | None = None, device: str
 
     Args:
         name: a shipped model ("4x-D", see :func:`available_models`), or the path of a .safetensors file. Files of the
-            release, .caffemodel, are read by ``load_caffemodel`` in notebooks/release.py.
+            release, .caffemodel, are read by ``load_caffemodel`` in notebooks/srvae/release.py.
         scale: 4 or 8, to make sure that the file is of it; None takes either.
         device: where to put it, for example "cuda"; None leaves it on the CPU.
 
@@ -445,7 +445,7 @@ def load_model(name: str | os.PathLike, *, scale: int | None = None, device: str
         shipped = ", ".join(available_models()) or "none"
         raise FileNotFoundError(f"no model {str(name)!r}: neither a weights file nor one of those shipped ({shipped})")
     if path.suffix == ".caffemodel":
-        raise ValueError(f"{path} is a Caffe model: load_caffemodel in notebooks/release.py reads it")
+        raise ValueError(f"{path} is a Caffe model: load_caffemodel in notebooks/srvae/release.py reads it")
     if path.suffix != ".safetensors":
         raise ValueError(f"{path} is no .safetensors file")
     tensors, notes = read_weights(path)  # as stored; nothing is ever unpickled

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import matplotlib
 import torch
-from benchmarks.results import RESULT_COLUMNS
 from matplotlib.figure import Figure
 from safetensors.torch import save_file
-from vgg import NAMES
+
+from srvae.benchmarks.results import RESULT_COLUMNS
+from srvae.vgg import NAMES
 
 matplotlib.use("agg")  # no windows
 

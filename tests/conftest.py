@@ -4,14 +4,14 @@ import os
 from functools import cache
 from pathlib import Path
 
-import metrics
 import numpy as np
 import pytest
 import skimage.data
 import torch
-from benchmarks.evaluate import niqe_at_hand
 
 import srvae_core as sr
+from srvae import metrics
+from srvae.benchmarks.evaluate import niqe_at_hand
 
 # Tests that run at once share the cores: more threads than those only wait for each other.
 WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))

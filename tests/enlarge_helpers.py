@@ -1,4 +1,4 @@
-"""What the tests of ``enlarge.py`` share: small files, and a run of the command in this process."""
+"""What the tests of ``srvae enlarge`` share: small files, and a run of the command in this process."""
 
 import sys
 from collections.abc import Iterator
@@ -6,11 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import PIL.Image
-from enlarging.cli import main
-from enlarging.picture import Notes, Picture
-from pictures import picture
 
-ENLARGE = Path(__file__).resolve().parents[1] / "notebooks" / "enlarge.py"
+from pictures import picture
+from srvae.enlarging.cli import main
+from srvae.enlarging.picture import Notes, Picture
+
 SOFTWARE = 'SR-VAE {"model": "4x-D"}'
 
 
@@ -29,7 +29,7 @@ def enlarge(*words: object) -> int:
 
 def command(*words: object, launcher: tuple[str, ...] = ()) -> list[str]:
     """The command line for processes of their own."""
-    return [sys.executable, *launcher, str(ENLARGE), *map(str, words)]
+    return [sys.executable, *launcher, "-m", "srvae", "enlarge", *map(str, words)]
 
 
 def bands(image: np.ndarray, *heights: int) -> Iterator[np.ndarray]:

@@ -14,18 +14,18 @@ import numpy as np
 import PIL.Image
 import PIL.ImageCms
 import PIL.PngImagePlugin
-import release
 import tifffile
 import torch
-from fuzzing import NUMBERS, Seed, Target
-from helpers import VapSRNetwork, caffemodel
 from safetensors.torch import save
-from training import checkpoints
-from training.perceptual import VGG, Distances
-from training.teachers import VapSR
-from training.weights import save_model
 
 import srvae_core as sr
+from fuzzing import NUMBERS, Seed, Target
+from helpers import VapSRNetwork, caffemodel
+from srvae import release
+from srvae.training import checkpoints
+from srvae.training.perceptual import VGG, Distances
+from srvae.training.teachers import VapSR
+from srvae.training.weights import save_model
 
 PIXEL_LIMIT = 100_000
 MB = 10**6

@@ -6,18 +6,18 @@ import time
 from pathlib import Path
 
 import numpy as np
-import release
 import torch
 import torch.nn.functional as F
 from torch import nn
-from training.cli import main
-from training.config import Config
-from training.objective import Pictures
-from training.patches import Patches
-from training.photographs import load_photographs
-from training.trainer import Trainer
 
 import srvae_core as sr
+from srvae import release
+from srvae.training.cli import main
+from srvae.training.config import Config
+from srvae.training.objective import Pictures
+from srvae.training.patches import Patches
+from srvae.training.photographs import load_photographs
+from srvae.training.trainer import Trainer
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
 QUICK = (
@@ -29,12 +29,12 @@ QUICK = (
 
 
 def run_words(photographs: Path, run: Path, *more: object) -> list[object]:
-    """The words after ``train.py`` that train on photographs, quickly, without files that are not ours to ship."""
+    """The words after ``srvae train`` that train on photographs, quickly, without files that are not ours to ship."""
     return ["run", "--data", photographs, "--run", run, *QUICK, *more]
 
 
 def train_here(*words: object) -> None:
-    """Run a command of ``train.py`` in this process, which spares a second import of torch.
+    """Run a command of ``srvae train`` in this process, which spares a second import of torch.
 
     Raises:
         SystemExit: the command ends with an error.
@@ -47,8 +47,8 @@ def train_here(*words: object) -> None:
 
 
 def train_command(*words: object) -> list[str]:
-    """A command line of ``train.py``, for a process of its own."""
-    return [sys.executable, str(NOTEBOOKS / "train.py"), *map(str, words)]
+    """A command line of ``srvae train``, for a process of its own."""
+    return [sys.executable, "-m", "srvae", "train", *map(str, words)]
 
 
 def call(command: list[str], **options: object) -> subprocess.CompletedProcess:

@@ -8,14 +8,15 @@ from contextlib import contextmanager
 
 import numpy as np
 from PIL import Image
-from viewer import browser
+
+from srvae.viewer import browser
 
 CELL = """
 import io, json, time
 import ipywidgets, numpy as np
 from IPython.display import display
 from PIL import Image
-from viewer.picture import Picture
+from srvae.viewer.picture import Picture
 
 def png(pixels):
     file = io.BytesIO()

@@ -2,14 +2,14 @@
 
 import pytest
 import torch
-from helpers import run_words, train_here
-from training.averaging import average
-from training.checkpoints import averaged_weights, is_finished, read_discriminator, read_record
-from training.export import export
-from training.files import read_log
-from training.photographs import load_photographs
 
 import srvae_core as sr
+from helpers import run_words, train_here
+from srvae.training.averaging import average
+from srvae.training.checkpoints import averaged_weights, is_finished, read_discriminator, read_record
+from srvae.training.export import export
+from srvae.training.files import read_log
+from srvae.training.photographs import load_photographs
 
 ONE_STEP = ("--steps", 1, "--batch", 2)
 
@@ -37,7 +37,7 @@ def test_it_is_the_mean_and_a_run_to_go_on_from(stages, photograph_folder, tmp_p
     train_here(*run_words(photograph_folder, tmp_path / "next", *ONE_STEP, "--initial", tmp_path / "mean"))
     history = read_record(tmp_path / "next")["history"]
     assert [stage["stage"] for stage in history] == ["answer", "answer", "mean", "answer"]
-    assert history[2]["command"].startswith("python notebooks/train.py average mean first second --data ")
+    assert history[2]["command"].startswith("srvae train average mean first second --data ")
     model = sr.load_model(export(tmp_path / "mean", "4x-D", tmp_path / "weights"))
     torch.testing.assert_close(model.feat2_1.weight, mean["feat2_1.weight"], rtol=1e-3, atol=1e-6)
     assert "| mean 4x | 0 | 0 | 0 |" in (tmp_path / "weights" / "README.md").read_text("utf-8")

@@ -6,12 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks import cli
-from csvfiles import read_csv
 
 import srvae_core as sr
-
-COMMAND = Path(__file__).resolve().parents[1] / "notebooks" / "evaluate.py"
+from srvae.benchmarks import cli
+from srvae.csvfiles import read_csv
 
 
 @pytest.fixture
@@ -46,7 +44,9 @@ def test_a_process_says_in_one_line_what_was_wrong(tiny):
     broken = tiny.parent / "sets" / "Tiny" / "broken.png"
     broken.write_bytes(b"no picture")
     words = ["scores", "--models", "--sets", "Tiny", "--results", str(tiny)]
-    done = subprocess.run([sys.executable, str(COMMAND), *words], capture_output=True, text=True, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "srvae", "evaluate", *words], capture_output=True, text=True, encoding="utf-8"
+    )
     assert (done.returncode, done.stdout) == (1, "")
     assert len(done.stderr.splitlines()) == 1
     assert done.stderr.startswith("error: the set 'Tiny' has files that cannot be read: ")
@@ -173,8 +173,8 @@ def test_commands_of_other_modules_can_be_added():
 
 
 def test_help_lists_the_commands():
-    done = subprocess.run([sys.executable, str(COMMAND), "--help"], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-m", "srvae", "evaluate", "--help"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     for name in ("scores", "readme", "speed", "memory", "slider"):
-        assert f"evaluate.py {name}" in done.stdout
+        assert f"srvae evaluate {name}" in done.stdout
     assert "scores,readme,speed,memory,slider" in done.stdout

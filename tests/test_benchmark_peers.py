@@ -5,14 +5,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from benchmarks import cli
-from benchmarks.evaluate import evaluate
-from benchmarks.peers import find_answers, named_peers, peer_answer
-from benchmarks.sets import image_names, load_image
-from csvfiles import read_csv
-from pictures import levels, picture
 
 import srvae_core as sr
+from pictures import levels, picture
+from srvae.benchmarks import cli
+from srvae.benchmarks.evaluate import evaluate
+from srvae.benchmarks.peers import find_answers, named_peers, peer_answer
+from srvae.benchmarks.sets import image_names, load_image
+from srvae.csvfiles import read_csv
 
 # Names that strangers bring: a shared beginning, a glob's brackets, capitals, spaces, Cyrillic, what a URL would take.
 STRANGE = ("a.png", "a.b.png", "a_b.png", "img[1].png", "img_1.png", "img_10.png", "B.PNG", "two words.png", "Кот.jpg")
@@ -142,7 +142,7 @@ WRONG = [
 @pytest.mark.parametrize(("spoil", "words"), WRONG, ids=[spoil.__name__ for spoil, _ in WRONG])
 def test_every_wrong_file_is_named_before_anything_is_computed(spoil, words, run, peer, tmp_path, monkeypatch):
     spoil(peer)
-    monkeypatch.setattr("benchmarks.scoring.score", None)  # nothing may call it
+    monkeypatch.setattr("srvae.benchmarks.scoring.score", None)  # nothing may call it
     with pytest.raises(ValueError, match=r"FOLDER/SET/xSCALE/IMAGE\.png to every image of Odd at 4x") as error:
         run()
     message = str(error.value).replace("\\", "/")
@@ -167,7 +167,7 @@ def test_a_scale_or_set_without_answers_is_not_passed_over(run, sets):
 
 def test_a_peers_rows_are_kept_while_its_files_are_the_same(run, peer, tmp_path, monkeypatch):
     rows = run()
-    monkeypatch.setattr("benchmarks.scoring.score", None)  # nothing may call it
+    monkeypatch.setattr("srvae.benchmarks.scoring.score", None)  # nothing may call it
     assert run() == rows
     monkeypatch.undo()
     monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path / "sets"))

@@ -4,15 +4,15 @@ import functools
 from pathlib import Path
 
 import pytest
-from benchmark_helpers import write_vgg
-from benchmarks import cli
-from benchmarks.answers import Answers
-from benchmarks.evaluate import evaluate
-from benchmarks.results import IMAGE_COLUMNS, RESULT_COLUMNS, ImageRows, read_results
-from csvfiles import RESULTS, InUseError, only_writer, read_csv, write_csv
-from pictures import picture
 
 import srvae_core as sr
+from benchmark_helpers import write_vgg
+from pictures import picture
+from srvae.benchmarks import cli
+from srvae.benchmarks.answers import Answers
+from srvae.benchmarks.evaluate import evaluate
+from srvae.benchmarks.results import IMAGE_COLUMNS, RESULT_COLUMNS, ImageRows, read_results
+from srvae.csvfiles import RESULTS, InUseError, only_writer, read_csv, write_csv
 
 MODEL = sr.available_models(4)[0]
 
@@ -68,7 +68,7 @@ DAMAGED = {
 def test_a_damaged_file_is_refused_and_stays_as_it_is(kind, run, tiny, monkeypatch):
     text, message = DAMAGED[kind]
     tiny.write_bytes(text.encode())
-    monkeypatch.setattr("benchmarks.scoring.score", None)  # nothing may call it
+    monkeypatch.setattr("srvae.benchmarks.scoring.score", None)  # nothing may call it
     with pytest.raises(ValueError, match=message) as error:
         run()
     assert str(tiny) in str(error.value)
@@ -155,7 +155,7 @@ def test_images_too_small_for_niqe_are_computed_once(run, monkeypatch):
         scored.append(1)
         raise ValueError
 
-    monkeypatch.setattr("metrics.niqe", too_small)
+    monkeypatch.setattr("srvae.metrics.niqe", too_small)
     rows = run(niqe=True)
     assert run(niqe=True) == rows
     assert len(scored) == 1
@@ -177,7 +177,7 @@ def test_another_image_in_the_folder_makes_the_row_anew(run, tiny):
     ],
 )
 def test_a_file_that_cannot_be_written_is_found_before_the_work(place, message, run, tiny, monkeypatch):
-    monkeypatch.setattr("benchmarks.evaluate.fetch", None)  # nothing may call it
+    monkeypatch.setattr("srvae.benchmarks.evaluate.fetch", None)  # nothing may call it
     with pytest.raises(OSError, match=message):
         run(results=tiny.parent / place)
     with pytest.raises(SystemExit, match=message):
@@ -206,7 +206,7 @@ def small_disk():
 def test_a_full_disk_is_found_before_the_work(run, tiny, small_disk, monkeypatch):
     write_csv(tiny, [], RESULT_COLUMNS)
     before = tiny.read_bytes()
-    monkeypatch.setattr("benchmarks.evaluate.fetch", None)  # nothing may call it
+    monkeypatch.setattr("srvae.benchmarks.evaluate.fetch", None)  # nothing may call it
     small_disk(1000)
     with pytest.raises(OSError, match=r"results\.csv cannot be written: \w+"):
         run()

@@ -11,15 +11,15 @@ from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
 
-import benchmarks.evaluate
-import benchmarks.scoring
 import pytest
-from benchmarks.answers import SETTINGS, Request
-from benchmarks.results import read_results
-from pictures import picture
 from tqdm import tqdm
 
+import srvae.benchmarks.evaluate
+import srvae.benchmarks.scoring
 import srvae_core as sr
+from pictures import picture
+from srvae.benchmarks.answers import SETTINGS, Request
+from srvae.benchmarks.results import read_results
 
 MODEL = "4x-D"
 CHOSEN = ("default", "unrounded", "temperature 1", "temperature 0.5")  # of two rounds
@@ -42,7 +42,7 @@ class Pretended:
 def evaluate_counted(folder: Path, log: Path) -> None:
     """Evaluate the set below a folder into results.csv there; a line of the log for each image that is scored."""
     os.environ["SRVAE_BENCHMARKS"] = str(folder / "sets")
-    score = benchmarks.scoring.score
+    score = srvae.benchmarks.scoring.score
 
     def counted(answers, hr, lr, scale, **options):
         with log.open("a", encoding="utf-8") as file:
@@ -52,10 +52,10 @@ def evaluate_counted(folder: Path, log: Path) -> None:
 
     # A process of its own, so that these need no way back.
     tqdm.set_lock(threading.RLock())  # its usual lock is the system's, and outlives a process that is killed
-    benchmarks.scoring.score = counted
+    srvae.benchmarks.scoring.score = counted
     sr.load_model = lambda *_: SimpleNamespace(scale=4, temperature=0.0)
     sr.super_resolve = lambda *_, **__: None
-    benchmarks.evaluate.evaluate(
+    srvae.benchmarks.evaluate.evaluate(
         [MODEL],
         ["Tiny"],
         settings=CHOSEN,

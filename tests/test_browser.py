@@ -8,14 +8,13 @@ import re
 from importlib.util import find_spec
 
 import cv2
-import directions
 import numpy as np
 import pytest
-import viewer
-from benchmarks.sets import bundled
-from viewer import browser
 
 import srvae_core as sr
+from srvae import directions, viewer
+from srvae.benchmarks.sets import bundled
+from srvae.viewer import browser
 
 try:
     browser.chromium()
@@ -25,8 +24,8 @@ except browser.NoBrowserError as error:
 pytestmark = pytest.mark.slow
 
 CELLS = (
-    """import viewer
-from benchmarks.sets import bundled
+    """from srvae import viewer
+from srvae.benchmarks.sets import bundled
 photographs = {"cat": viewer.cut_to_middle(bundled("chelsea"), 128)}
 view = viewer.View(photographs, scale=4, rest_delay=0.1)
 view.apply({"temperature": 1.0, "seed": 20.0, "share": 0.0})

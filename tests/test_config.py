@@ -4,8 +4,9 @@ import json
 from dataclasses import fields, replace
 
 import pytest
-from training.cli import build_parser, config_of, main
-from training.config import Config
+
+from srvae.training.cli import build_parser, config_of, main
+from srvae.training.config import Config
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 """CSV files: what is written comes back, and nobody meets half a file."""
 
 import pytest
-from csvfiles import (
+
+from srvae.csvfiles import (
     PRINTED,
     PUBLISHED,
     REGISTRY,

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from helpers import NOTEBOOKS
-from training.weights import save_model
 
 import srvae_core as sr
+from helpers import NOTEBOOKS
+from srvae.training.weights import save_model
 
 NAMES = ("4x-D", "8x-P")  # both scales, both variants
 TEMPERATURES = (0.0, 1.0)

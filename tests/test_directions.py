@@ -4,12 +4,12 @@ import math
 from itertools import pairwise
 
 import cv2
-import directions
 import numpy as np
 import pytest
 import torch
 
 import srvae_core as sr
+from srvae import directions
 
 
 @pytest.fixture(scope="module", params=sr.SCALES)

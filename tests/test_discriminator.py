@@ -2,12 +2,12 @@
 
 import pytest
 import torch
-from helpers import trainer
-from training.checkpoints import load_checkpoint
-from training.discriminator import Discriminator, adversarial_terms
-from training.perceptual import Distances
 
 import srvae_core as sr
+from helpers import trainer
+from srvae.training.checkpoints import load_checkpoint
+from srvae.training.discriminator import Discriminator, adversarial_terms
+from srvae.training.perceptual import Distances
 
 OPTIONS = {"stage": "latents", "initial": str(sr.WEIGHTS / sr.ModelName(4, "D").file), "shaping": 0, "batch": 2}
 

@@ -1,4 +1,4 @@
-"""``enlarge.py`` as people use it: files and folders in, answers out, and everything that can go wrong said."""
+"""``srvae enlarge`` as people use it: files and folders in, answers out, and everything that can go wrong said."""
 
 import errno
 import json
@@ -14,13 +14,13 @@ import numpy as np
 import PIL.Image
 import PIL.ImageCms
 import pytest
-from csvfiles import only_writer
-from enlarge_helpers import command, enlarge, save
-from enlarging import cli, work
-from pictures import levels, picture
 from PIL.ExifTags import Base
 
 import srvae_core as sr
+from enlarge_helpers import command, enlarge, save
+from pictures import levels, picture
+from srvae.csvfiles import only_writer
+from srvae.enlarging import cli, work
 
 
 @pytest.fixture

@@ -8,12 +8,12 @@ import numpy as np
 import PIL.Image
 import pytest
 import tifffile
-from enlarge_helpers import save
-from enlarging import headers
-from enlarging.headers import read_header
-from pictures import picture
 
 import srvae_core as sr
+from enlarge_helpers import save
+from pictures import picture
+from srvae.enlarging import headers
+from srvae.enlarging.headers import read_header
 
 
 def deep(height: int, width: int, channels: int) -> np.ndarray:

@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from enlarging.jobs import find_jobs
+
+from srvae.enlarging.jobs import find_jobs
 
 LINKS = pytest.mark.skipif(sys.platform == "win32", reason="links need rights there")
 

@@ -8,15 +8,15 @@ import PIL.Image
 import PIL.ImageCms
 import pytest
 import tifffile
-from enlarge_helpers import SOFTWARE, save
-from enlarging.headers import read_header
-from enlarging.notes import LARGEST_EXIF, notes_of, srgb_profile
-from enlarging.settings import words_of
-from pictures import picture
 from PIL.ExifTags import GPS, IFD, Base
 from PIL.PngImagePlugin import PngInfo
 
 import srvae_core as sr
+from enlarge_helpers import SOFTWARE, save
+from pictures import picture
+from srvae.enlarging.headers import read_header
+from srvae.enlarging.notes import LARGEST_EXIF, notes_of, srgb_profile
+from srvae.enlarging.settings import words_of
 
 
 def camera() -> PIL.Image.Exif:

@@ -7,9 +7,10 @@ import imagecodecs
 import numpy as np
 import PIL.Image
 import pytest
+
 from enlarge_helpers import SOFTWARE, bands, form, notes
-from enlarging.png import write_png
 from pictures import picture
+from srvae.enlarging.png import write_png
 
 
 def of_form(channels: int, dtype: type, height: int = 150, width: int = 37) -> np.ndarray:

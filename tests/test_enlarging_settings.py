@@ -6,13 +6,13 @@ import re
 import numpy as np
 import PIL.Image
 import pytest
-from enlarge_helpers import bands, form, save
-from enlarging.picture import Notes
-from enlarging.settings import Settings, digest_of, settings_of, words_of
-from enlarging.writers import write_picture
-from pictures import picture
 
 import srvae_core as sr
+from enlarge_helpers import bands, form, save
+from pictures import picture
+from srvae.enlarging.picture import Notes
+from srvae.enlarging.settings import Settings, digest_of, settings_of, words_of
+from srvae.enlarging.writers import write_picture
 
 
 def settings(**options: object) -> Settings:

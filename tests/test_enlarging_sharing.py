@@ -1,7 +1,8 @@
 """Who does what: claims, counts and reports of a crew of one. Several processes are in test_enlarge_command.py."""
 
 import pytest
-from enlarging.sharing import Crew
+
+from srvae.enlarging.sharing import Crew
 
 
 def test_each_job_is_claimed_once():

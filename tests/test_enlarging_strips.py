@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-from enlarging.strips import NoiseRows, Strips
-from pictures import levels, picture
 
 import srvae_core as sr
+from pictures import levels, picture
+from srvae.enlarging.strips import NoiseRows, Strips
 
 BLOCK = 128  # small, so that small images have several strips and columns
 
@@ -89,7 +89,7 @@ def test_samples_share_one_encoding(random_model, monkeypatch):
     second = np.concatenate(list(strips.bands(2, 1.0)))
     assert len(encoded) == once > 0
     assert max(levels(first, alone[0]), levels(second, alone[1])) <= 1
-    monkeypatch.setattr("enlarging.strips.CACHED", 0)  # an image too large to keep
+    monkeypatch.setattr("srvae.enlarging.strips.CACHED", 0)  # an image too large to keep
     assert levels(np.concatenate(list(Strips(model, lr, samples=2, block=BLOCK).bands(2, 1.0))), alone[1]) <= 1
     assert len(encoded) > once
 

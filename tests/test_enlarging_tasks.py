@@ -8,15 +8,15 @@ import PIL.Image
 import pytest
 import tifffile
 import torch
-from enlarge_helpers import bands, form, save
-from enlarging.jobs import Job, find_jobs
-from enlarging.picture import Notes
-from enlarging.settings import Settings, digest_of, settings_of
-from enlarging.tasks import Task, plan, reason_of
-from enlarging.writers import write_picture
-from pictures import picture
 
 import srvae_core as sr
+from enlarge_helpers import bands, form, save
+from pictures import picture
+from srvae.enlarging.jobs import Job, find_jobs
+from srvae.enlarging.picture import Notes
+from srvae.enlarging.settings import Settings, digest_of, settings_of
+from srvae.enlarging.tasks import Task, plan, reason_of
+from srvae.enlarging.writers import write_picture
 
 
 @pytest.fixture(scope="module")

@@ -5,13 +5,13 @@ import numpy as np
 import PIL.Image
 import pytest
 import tifffile
-from enlarge_helpers import SOFTWARE, bands, form, notes
-from enlarging import writers
-from enlarging.notes import srgb_profile
-from enlarging.writers import FORMATS, write_picture
-from pictures import levels, picture
 
 import srvae_core as sr
+from enlarge_helpers import SOFTWARE, bands, form, notes
+from pictures import levels, picture
+from srvae.enlarging import writers
+from srvae.enlarging.notes import srgb_profile
+from srvae.enlarging.writers import FORMATS, write_picture
 
 
 def test_all_formats_are_written():

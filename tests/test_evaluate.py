@@ -5,23 +5,22 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
-import metrics
 import numpy as np
 import pytest
-import release
 import torch
-from benchmark_helpers import write_vgg
-from benchmarks.answers import ROUNDS, SAMPLES_PER_IMAGE, SETTINGS, VGG_SAMPLES, Answers, plan
-from benchmarks.evaluate import DEFAULT_SETS, enlarge_set, evaluate, print_rows
-from benchmarks.jobs import jobs, measured_models
-from benchmarks.results import RESULT_COLUMNS
-from benchmarks.scoring import score, smallest_original
-from benchmarks.sets import load_image, originals_version, pair
-from csvfiles import PUBLISHED, RESULTS, read_csv, write_csv
-from training.weights import save_model
-from vgg import VGG19
 
 import srvae_core as sr
+from benchmark_helpers import write_vgg
+from srvae import metrics, release
+from srvae.benchmarks.answers import ROUNDS, SAMPLES_PER_IMAGE, SETTINGS, VGG_SAMPLES, Answers, plan
+from srvae.benchmarks.evaluate import DEFAULT_SETS, enlarge_set, evaluate, print_rows
+from srvae.benchmarks.jobs import jobs, measured_models
+from srvae.benchmarks.results import RESULT_COLUMNS
+from srvae.benchmarks.scoring import score, smallest_original
+from srvae.benchmarks.sets import load_image, originals_version, pair
+from srvae.csvfiles import PUBLISHED, RESULTS, read_csv, write_csv
+from srvae.training.weights import save_model
+from srvae.vgg import VGG19
 
 MODEL = sr.available_models()[0]
 SCALE, VARIANT = sr.ModelName.of(MODEL).scale, sr.ModelName.of(MODEL).variant
@@ -237,7 +236,7 @@ def test_originals_too_small_to_score_are_named_before_anything_is_computed(tiny
     folder = tiny.parent / "sets" / "Tiny"
     for name, size in (("dot", (3, 3)), ("line", (31, 400)), ("enough", (32, 39))):
         sr.write_image(folder / f"{name}.png", np.zeros((*size, 3), np.uint8))
-    monkeypatch.setattr("benchmarks.scoring.score", None)  # nothing may call it
+    monkeypatch.setattr("srvae.benchmarks.scoring.score", None)  # nothing may call it
     message = "at 8x an original needs 32x32 pixels to be scored: dot of Tiny has 3x3; line of Tiny has 31x400"
     with pytest.raises(ValueError, match=f"^{message}$"):
         run_evaluate([], ["Tiny"], results=tiny)

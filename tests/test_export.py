@@ -5,15 +5,15 @@ import shutil
 
 import pytest
 import torch
-from csvfiles import read_csv
-from helpers import run_words, train_here, trainer
 from safetensors.torch import load_file
-from training.checkpoints import read_record
-from training.config import Config
-from training.export import export, join, lay_start, orphans, reissue, split
-from training.trainer import starting_network
 
 import srvae_core as sr
+from helpers import run_words, train_here, trainer
+from srvae.csvfiles import read_csv
+from srvae.training.checkpoints import read_record
+from srvae.training.config import Config
+from srvae.training.export import export, join, lay_start, orphans, reissue, split
+from srvae.training.trainer import starting_network
 
 ONE_STEP = ("--steps", 1, "--batch", 2)
 
@@ -36,7 +36,7 @@ def test_export_ships_the_averaged_weights_with_a_card(runs, tmp_path):
     assert torch.allclose(model.feat2_1.weight, averaged, rtol=1e-3, atol=1e-6)
     (stage,) = read_record(runs[0])["history"]
     assert stage["steps"] == 1
-    assert stage["command"].startswith("python notebooks/train.py run ")
+    assert stage["command"].startswith("srvae train run ")
     assert stage["command"] in (tmp_path / "README.md").read_text("utf-8")
     with pytest.raises(ValueError, match="8x-D"):
         export(runs[0], "8x-D", tmp_path)

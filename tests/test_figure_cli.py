@@ -6,9 +6,10 @@ from types import SimpleNamespace
 import matplotlib
 import matplotlib.pyplot as plt
 import pytest
-from figures import cli
-from figures.style import FIGURES
 from matplotlib.figure import Figure
+
+from srvae.figures import cli
+from srvae.figures.style import FIGURES
 
 
 @pytest.mark.slow

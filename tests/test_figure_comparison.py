@@ -3,19 +3,19 @@
 from pathlib import Path
 
 import matplotlib.pyplot as plt
-import metrics
 import numpy as np
 import pytest
-from benchmark_helpers import cut_off, overlapping, texts
-from benchmarks.sets import SHIPPED_REGISTRY, bundled
-from csvfiles import read_csv, write_csv
-from figures import comparison as module
-from figures.comparison import EXCERPTS, HERO, SEED, Excerpt, compare, comparison, hero
-from figures.crops import CROP_COLUMNS, CROPS, identity, record
-from figures.results import best_sample
-from figures.style import FIGURES
 
 import srvae_core as sr
+from benchmark_helpers import cut_off, overlapping, texts
+from srvae import metrics
+from srvae.benchmarks.sets import SHIPPED_REGISTRY, bundled
+from srvae.csvfiles import read_csv, write_csv
+from srvae.figures import comparison as module
+from srvae.figures.comparison import EXCERPTS, HERO, SEED, Excerpt, compare, comparison, hero
+from srvae.figures.crops import CROP_COLUMNS, CROPS, identity, record
+from srvae.figures.results import best_sample
+from srvae.figures.style import FIGURES
 
 EXCERPT = Excerpt("Tiny", "coffee", "a spoon", 8, 24, 32)
 SAMPLE = "SR-VAE-D", 0.6  # of which comparisons in these tests are
@@ -225,7 +225,7 @@ def test_shipped_pictures_hold_the_originals_at_true_pixels(name):
             crop = bundled(e.image)[e.top :, e.left :][: e.edge, : e.edge]
             corners = np.argwhere((pixels[: 1 - e.edge, : 1 - e.edge] == crop[0, 0]).all(-1))
             found = [np.array_equal(pixels[y : y + e.edge, x : x + e.edge], crop) for y, x in corners]
-            assert any(found), f"{e.image} is not in {name}.png: run python notebooks/draw.py {name}"
+            assert any(found), f"{e.image} is not in {name}.png: run srvae draw {name}"
 
 
 @pytest.mark.slow
@@ -238,7 +238,7 @@ def test_recorded_numbers_are_those_of_the_shipped_models(scale, models):
     assert not overlapping(fig)
     assert not cut_off(fig, compared[0].excerpt.edge)
     measured = [row for c in compared for row in c.rows]
-    hint = f"run python notebooks/draw.py {figure}"
+    hint = f"run srvae draw {figure}"
     assert known.keys() == {identity(row) for row in measured}, hint
     for row in measured:  # processors round differently, now and then by one grey level
         assert known[identity(row)] == pytest.approx(float(row["value"]), abs=0.03), hint

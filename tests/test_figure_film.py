@@ -6,10 +6,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from figures import cli, film
-from figures.style import FIGURES
 from PIL import Image
-from viewer import animation, browser
+
+from srvae.figures import cli, film
+from srvae.figures.style import FIGURES
+from srvae.viewer import animation, browser
 
 SECONDS = (8, 14)
 RATES = (10, 12)

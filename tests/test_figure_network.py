@@ -3,10 +3,10 @@
 import matplotlib.pyplot as plt
 import pytest
 import torch
-from benchmark_helpers import overlapping, texts
-from figures.network import network, network_8x
 
 import srvae_core as sr
+from benchmark_helpers import overlapping, texts
+from srvae.figures.network import network, network_8x
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,13 @@
 
 import matplotlib.pyplot as plt
 import pytest
+
 from benchmark_helpers import cut_off, overlapping, results_row, texts
-from benchmarks.results import SCORE_COLUMNS
-from csvfiles import PUBLISHED, RESULTS, read_csv
-from figures.results import LARGEST_LOSS, MEASURES, best_sample, quality_vs_time, temperature, temperature_of
-from figures.style import COLOURS
-from figures.table import table
+from srvae.benchmarks.results import SCORE_COLUMNS
+from srvae.csvfiles import PUBLISHED, RESULTS, read_csv
+from srvae.figures.results import LARGEST_LOSS, MEASURES, best_sample, quality_vs_time, temperature, temperature_of
+from srvae.figures.style import COLOURS
+from srvae.figures.table import table
 
 
 @pytest.fixture(autouse=True)

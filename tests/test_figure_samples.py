@@ -4,17 +4,17 @@ import math
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
-import metrics
 import numpy as np
 import pytest
 import torch
-from benchmark_helpers import cut_off, overlapping, texts
-from csvfiles import read_csv
-from figures.crops import CROPS, identity, record
-from figures.results import best_sample
-from figures.samples import draw_samples, fit_latents, samples
 
 import srvae_core as sr
+from benchmark_helpers import cut_off, overlapping, texts
+from srvae import metrics
+from srvae.csvfiles import read_csv
+from srvae.figures.crops import CROPS, identity, record
+from srvae.figures.results import best_sample
+from srvae.figures.samples import draw_samples, fit_latents, samples
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,7 @@ def test_too_few_samples_are_refused(drawn):
 @pytest.mark.slow
 def test_recorded_numbers_are_those_of_the_shipped_model(drawn):
     known = {identity(r): float(r["value"]) for r in read_csv(CROPS) if r["figure"] == "samples_4x"}
-    hint = "run python notebooks/draw.py samples"
+    hint = "run srvae draw samples"
     assert known.keys() == {identity(row) for row in drawn.rows}, hint
     for row in drawn.rows:
         if row["panel"] != "fitted z":  # processors round differently, now and then by one grey level

@@ -3,10 +3,11 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from benchmark_helpers import cut_off, overlapping, texts
-from figures.sheet import BAND, DPI, GUTTER, MAP_EDGE, Strip, maps, sheet
-from figures.style import PLOT_STYLE, save
 from matplotlib.colors import to_rgb
+
+from benchmark_helpers import cut_off, overlapping, texts
+from srvae.figures.sheet import BAND, DPI, GUTTER, MAP_EDGE, Strip, maps, sheet
+from srvae.figures.style import PLOT_STYLE, save
 
 README_WIDTH = 838  # pixels that a README's text is wide
 

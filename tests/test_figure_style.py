@@ -2,8 +2,9 @@
 
 import matplotlib.pyplot as plt
 import pytest
-from figures.style import COLOURS, PEER_COLOURS, colour, save
 from matplotlib.figure import Figure
+
+from srvae.figures.style import COLOURS, PEER_COLOURS, colour, save
 
 
 def test_every_method_has_a_colour_of_its_own():

@@ -1,8 +1,9 @@
 """Texts written whole, and logs whose columns never shift."""
 
 import pytest
-from csvfiles import read_csv
-from training.files import append_row, forget_rows, write_text
+
+from srvae.csvfiles import read_csv
+from srvae.training.files import append_row, forget_rows, write_text
 
 
 def test_columns_never_shift_whatever_is_missing_the_second_time(tmp_path, capsys):

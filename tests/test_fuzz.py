@@ -8,13 +8,13 @@ from contextlib import nullcontext
 from io import BytesIO
 from pathlib import Path
 
-import fuzz_targets
 import PIL.Image
 import pytest
+
+import fuzz_targets
+import srvae_core as sr
 from fuzzing import MUTATORS, Seed, Target, forget_peak, hunt, peak_memory, with_checksums
 from pictures import picture
-
-import srvae_core as sr
 
 FILES = {"image": 5000, "weights": 2500, "caffemodel": 2500}
 needs_peaks = pytest.mark.skipif(peak_memory() == 0, reason="only Linux tells the most memory that a process has held")

@@ -4,7 +4,6 @@ import io
 import itertools
 
 import cv2
-import metrics
 import numpy as np
 import PIL.Image
 import PIL.ImageCms
@@ -15,6 +14,7 @@ import tifffile
 import torch
 
 import srvae_core as sr
+from srvae import metrics
 
 RNG = np.random.default_rng(0)
 SMOOTH = cv2.resize(RNG.integers(0, 256, (3, 4, 3), dtype=np.uint8), (41, 23), interpolation=cv2.INTER_LINEAR)

@@ -3,14 +3,13 @@
 import copy
 from functools import partial
 
-import metrics
 import numpy as np
 import pytest
-import release
 import torch
-from pictures import levels, picture
 
 import srvae_core as sr
+from pictures import levels, picture
+from srvae import metrics, release
 
 NAMES = sr.available_models()
 WAYS = (sr.super_resolve, release.super_resolve)

@@ -5,12 +5,12 @@ import copy
 import numpy as np
 import pytest
 import torch
-from helpers import patches
-from training.latents import contrast_detectors, shape_generator, signs, start_latents, uncertainty
-from training.validation import correlation_between
-from training.weights import save_model
 
 import srvae_core as sr
+from helpers import patches
+from srvae.training.latents import contrast_detectors, shape_generator, signs, start_latents, uncertainty
+from srvae.training.validation import correlation_between
+from srvae.training.weights import save_model
 
 
 def test_start_gives_each_latent_its_place():

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from csvfiles import read_csv
+
 from helpers import run_words, train_here
-from training import checkpoints, schedule
-from training.files import claimed, read_seconds
-from training.schedule import Clock
+from srvae.csvfiles import read_csv
+from srvae.training import checkpoints, schedule
+from srvae.training.files import claimed, read_seconds
+from srvae.training.schedule import Clock
 
 FORKS = multiprocessing.get_context("forkserver") if "forkserver" in multiprocessing.get_all_start_methods() else None
 needs_forks = pytest.mark.skipif(FORKS is None, reason="this system cannot fork")
@@ -36,7 +37,7 @@ def server():
 
 
 def quiet_main(words: list[object]) -> None:
-    """Run a command of ``train.py``, and print nothing."""
+    """Run a command of ``srvae train``, and print nothing."""
     with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
         train_here(*words)
 

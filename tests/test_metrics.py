@@ -3,13 +3,13 @@
 import math
 from functools import partial
 
-import metrics
 import numpy as np
 import pytest
 import scipy.signal
 import skimage.metrics
 
 import srvae_core as sr
+from srvae import metrics
 
 RNG = np.random.default_rng(1)
 

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from training.weights import on_grid
 
 import srvae_core as sr
+from srvae.training.weights import on_grid
 
 # Output shape of every layer for one 128x128 patch, in the order in which they run.
 STAGES = {

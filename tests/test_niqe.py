@@ -2,12 +2,12 @@
 
 import math
 
-import metrics
 import numpy as np
 import pytest
 from scipy.optimize import brentq
 
 import srvae_core as sr
+from srvae import metrics
 
 
 def gaussian_window() -> np.ndarray:

@@ -4,17 +4,17 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from conftest import SHARED
-from helpers import caffemodel, trainer
-from helpers import pictures as as_pictures
 from safetensors.torch import save_file
 from skimage import data
 from torch import nn
-from training.config import Config
-from training.objective import REPEATED, WEAVE, Pictures, kl_divergence, outliers, repetition
-from training.perceptual import VGG, Distances, energy_score
 
 import srvae_core as sr
+from conftest import SHARED
+from helpers import caffemodel, trainer
+from helpers import pictures as as_pictures
+from srvae.training.config import Config
+from srvae.training.objective import REPEATED, WEAVE, Pictures, kl_divergence, outliers, repetition
+from srvae.training.perceptual import VGG, Distances, energy_score
 
 VGG_FILE = SHARED / "perceptual" / "vgg19_normalised_to_conv3_4.safetensors"
 BLOCKS = (2, 2, 4, 4, 4)

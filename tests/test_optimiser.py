@@ -2,10 +2,10 @@
 
 import pytest
 import torch
-from training.config import Config
-from training.optimiser import Muon, build_optimisers, set_learning_rate
 
 import srvae_core as sr
+from srvae.training.config import Config
+from srvae.training.optimiser import Muon, build_optimisers, set_learning_rate
 
 
 @pytest.mark.parametrize("shape", [(64, 288), (288, 64)])

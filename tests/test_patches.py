@@ -4,11 +4,11 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from helpers import patches
-from training.patches import Batch, Patches, held_out_patches, matlab_enlarge
-from training.photographs import Photographs, load_photographs
 
 import srvae_core as sr
+from helpers import patches
+from srvae.training.patches import Batch, Patches, held_out_patches, matlab_enlarge
+from srvae.training.photographs import Photographs, load_photographs
 
 
 def test_patches_depend_on_seed_and_step_alone(photograph_folder):

@@ -8,11 +8,11 @@ import zipfile
 import numpy as np
 import pytest
 import skimage.data
-from training.packing import detail_map, most_detailed_window, write_pack
-from training.patches import Patches, held_out_patches
-from training.photographs import HELD_OUT, load_photographs
 
 import srvae_core as sr
+from srvae.training.packing import detail_map, most_detailed_window, write_pack
+from srvae.training.patches import Patches, held_out_patches
+from srvae.training.photographs import HELD_OUT, load_photographs
 
 
 @pytest.fixture

@@ -2,7 +2,8 @@
 
 import pytest
 from traitlets import TraitError
-from viewer.picture import LAYERS, Picture
+
+from srvae.viewer.picture import LAYERS, Picture
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+
 from picture_helpers import (
     CLIPPED,
     COUNT_BITMAPS,
@@ -27,7 +28,7 @@ from picture_helpers import (
     values,
     work,
 )
-from viewer import browser
+from srvae.viewer import browser
 
 try:
     browser.chromium()

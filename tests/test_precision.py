@@ -3,14 +3,14 @@
 bfloat16 is computed on every machine here, also where that takes longer, so that no machine leaves these tests out.
 """
 
-import metrics
 import numpy as np
 import pytest
 import torch
-from benchmarks.answers import SETTINGS, Answers
-from pictures import picture
 
 import srvae_core as sr
+from pictures import picture
+from srvae import metrics
+from srvae.benchmarks.answers import SETTINGS, Answers
 
 NAMES = ("4x-D", "8x-P")  # both scales, both variants
 

@@ -7,16 +7,16 @@ import time
 
 import pytest
 import torch
-from csvfiles import read_csv
-from helpers import VapSRNetwork, train_command, train_here
 from safetensors.torch import save_file
-from training.config import Config
-from training.export import join
-from training.packing import write_pack
-from training.recipe import Recipe, config_for, minutes_for, stages_of
-from training.schedule import Clock
 
 import srvae_core as sr
+from helpers import VapSRNetwork, train_command, train_here
+from srvae.csvfiles import read_csv
+from srvae.training.config import Config
+from srvae.training.export import join
+from srvae.training.packing import write_pack
+from srvae.training.recipe import Recipe, config_for, minutes_for, stages_of
+from srvae.training.schedule import Clock
 
 
 @pytest.fixture(scope="module")

@@ -15,14 +15,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from csvfiles import read_csv, write_csv
-from helpers import run_words, train_here
 from safetensors.torch import load_file, save_file
-from training import checkpoints, files, schedule
-from training.files import claimed, log_row, read_seconds
-from training.packing import write_pack
-from training.photographs import load_photographs
-from training.schedule import Clock
+
+from helpers import run_words, train_here
+from srvae.csvfiles import read_csv, write_csv
+from srvae.training import checkpoints, files, schedule
+from srvae.training.files import claimed, log_row, read_seconds
+from srvae.training.packing import write_pack
+from srvae.training.photographs import load_photographs
+from srvae.training.schedule import Clock
 
 # -- a run that is there already ----------------------------------------------------------------------------
 
@@ -176,7 +177,7 @@ def test_a_run_folder_that_is_a_file(begun, tmp_path, capsys):
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_the_photographs_are_read(begun, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("training.loop.load_photographs", None)  # would fail
+    monkeypatch.setattr("srvae.training.loop.load_photographs", None)  # would fail
     folder = tmp_path / "locked"
     folder.mkdir()
     monkeypatch.setattr(files.tempfile, "TemporaryFile", refuse_to_write)
@@ -196,8 +197,8 @@ def test_a_read_only_disk(begun, tmp_path, disk, capsys):
 
 
 def test_results_that_would_have_no_folder_are_refused_before_the_work(begun, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("training.packing.load_photographs", None)
-    monkeypatch.setattr("training.loop.load_photographs", None)
+    monkeypatch.setattr("srvae.training.packing.load_photographs", None)
+    monkeypatch.setattr("srvae.training.loop.load_photographs", None)
     for words in (
         ["pack", begun / "photographs", tmp_path / "none" / "pack"],
         ["judge", begun / "run", tmp_path / "none" / "table.csv"],

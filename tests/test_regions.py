@@ -3,14 +3,12 @@
 import math
 from itertools import pairwise
 
-import directions
-import metrics
 import numpy as np
 import pytest
-import regions
 import torch
 
 import srvae_core as sr
+from srvae import directions, metrics, regions
 
 T = 0.6  # temperature of the noises
 

@@ -4,15 +4,14 @@ import re
 from pathlib import Path
 
 import cv2
-import metrics
 import numpy as np
 import pytest
-import release
 import torch
-from helpers import caffemodel
-from pictures import picture
 
 import srvae_core as sr
+from helpers import caffemodel
+from pictures import picture
+from srvae import metrics, release
 
 
 def random_weights(layers: list[sr.Layer], seed: int) -> dict[str, list[np.ndarray]]:

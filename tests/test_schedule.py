@@ -4,8 +4,9 @@ import time
 from itertools import pairwise
 
 import pytest
-from training.config import Config
-from training.schedule import Clock, Schedule
+
+from srvae.training.config import Config
+from srvae.training.schedule import Clock, Schedule
 
 
 def clock_at(seconds: float, file=None) -> Clock:

@@ -8,7 +8,11 @@ import threading
 import cv2
 import numpy as np
 import pytest
-from benchmarks.sets import (
+
+import srvae_core as sr
+from conftest import SHARED
+from pictures import picture
+from srvae.benchmarks.sets import (
     BUNDLED,
     SHIPPED_REGISTRY,
     Registry,
@@ -21,11 +25,7 @@ from benchmarks.sets import (
     load_image,
     pair,
 )
-from benchmarks.tables import TABLE_SETS
-from conftest import SHARED
-from pictures import picture
-
-import srvae_core as sr
+from srvae.benchmarks.tables import TABLE_SETS
 
 
 def test_bundled_photographs(photographs):

@@ -3,8 +3,9 @@
 from importlib.util import find_spec
 
 import pytest
+
 from picture_helpers import at_last, fingers, opened, python
-from viewer import browser
+from srvae.viewer import browser
 
 try:
     browser.chromium()
@@ -14,8 +15,8 @@ except browser.NoBrowserError as error:
 pytestmark = pytest.mark.slow
 
 SLIDERS = """
-from viewer.settings import Numbers
-from viewer.sliders import STYLE, RealSlider, SeedSlider, integer
+from srvae.viewer.settings import Numbers
+from srvae.viewer.sliders import STYLE, RealSlider, SeedSlider, integer
 real = RealSlider(min=0.0, max=2.0, step=0.05, description="Temperature", tooltip="of the noise")
 seed, count = SeedSlider("Seed"), integer(Numbers(2, 64, whole=True), 16, "Samples")
 sliders = [real, seed, count]

@@ -4,12 +4,12 @@ from functools import partial
 
 import pytest
 import torch
-from helpers import trainer
 from torch.utils.flop_counter import FlopCounterMode
-from training.config import Config
-from training.speed import benchmark, flops_of, rate
 
 import srvae_core as sr
+from helpers import trainer
+from srvae.training.config import Config
+from srvae.training.speed import benchmark, flops_of, rate
 
 
 def test_flops_are_those_of_forward_and_backward(tmp_path):

@@ -11,15 +11,15 @@ from dataclasses import replace
 import numpy as np
 import PIL.Image
 import pytest
-import strangers
 import torch
-from benchmarks.evaluate import evaluate
-from benchmarks.sets import load_image
-from enlarging import cli as enlarging
-from strangers import RNG, Case
-from viewer import files
 
 import srvae_core as sr
+import strangers
+from srvae.benchmarks.evaluate import evaluate
+from srvae.benchmarks.sets import load_image
+from srvae.enlarging import cli as enlarging
+from srvae.viewer import files
+from strangers import RNG, Case
 
 CASES = strangers.cases()
 PICTURES = [case for case in CASES if case.wanted is not None]

@@ -1,12 +1,13 @@
 """Tables and sentences made of CSV rows: the README's and those of Paper_Figures."""
 
 import pytest
+
 from benchmark_helpers import results_row
-from benchmarks.results import RESULT_COLUMNS
-from benchmarks.summary import END_MARKER, README, START_MARKER, summary, with_results, write_readme
-from benchmarks.tables import answers_and_samples, gains, like_for_like, published_table
-from benchmarks.words import apart, listed, nearer_words, samples_words, verdict
-from csvfiles import RESULTS
+from srvae.benchmarks.results import RESULT_COLUMNS
+from srvae.benchmarks.summary import END_MARKER, README, START_MARKER, summary, with_results, write_readme
+from srvae.benchmarks.tables import answers_and_samples, gains, like_for_like, published_table
+from srvae.benchmarks.words import apart, listed, nearer_words, samples_words, verdict
+from srvae.csvfiles import RESULTS
 
 PUBLISHED_ROWS = [
     {"scale": "4", "method": "Bicubic", "dataset": "Set5", "psnr_y": "28.42", "ssim_y": "0.81", "pi": "7.37"},
@@ -170,4 +171,4 @@ def test_readme_and_results_agree():
     if not RESULTS.exists():
         pytest.skip("data/results.csv has not been made yet")
     text = README.read_text(encoding="utf-8")
-    assert with_results(text, summary()) == text, "run python notebooks/evaluate.py readme"
+    assert with_results(text, summary()) == text, "run srvae evaluate readme"

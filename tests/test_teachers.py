@@ -2,16 +2,16 @@
 
 import copy
 
-import metrics
 import pytest
 import torch
-from conftest import SHARED
-from helpers import VapSRNetwork, patches, pictures
 from safetensors.torch import load_file, save_file
-from training.patches import Batch
-from training.teachers import BETWEEN, CONTEXT, Networks, SelfEnsemble, TaughtPatches, VapSR
 
 import srvae_core as sr
+from conftest import SHARED
+from helpers import VapSRNetwork, patches, pictures
+from srvae import metrics
+from srvae.training.patches import Batch
+from srvae.training.teachers import BETWEEN, CONTEXT, Networks, SelfEnsemble, TaughtPatches, VapSR
 
 TEACHERS = [SHARED / "teacher" / f"vapsr_x{s}.safetensors" for s in (4, 2)]
 published = pytest.mark.skipif(not TEACHERS[0].is_file(), reason="no ../shared/teacher")

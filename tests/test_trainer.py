@@ -10,19 +10,19 @@ import time
 
 import pytest
 import torch
-from csvfiles import read_csv
-from helpers import call, run_words, train_command, train_here, trainer
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from training import checkpoints
-from training.config import Config
-from training.loop import judge_run, train
-from training.patches import Batch, Patches
-from training.photographs import load_photographs
-from training.trainer import NotFiniteError, Trainer
-from training.validation import correlation_between
 
 import srvae_core as sr
+from helpers import call, run_words, train_command, train_here, trainer
+from srvae.csvfiles import read_csv
+from srvae.training import checkpoints
+from srvae.training.config import Config
+from srvae.training.loop import judge_run, train
+from srvae.training.patches import Batch, Patches
+from srvae.training.photographs import load_photographs
+from srvae.training.trainer import NotFiniteError, Trainer
+from srvae.training.validation import correlation_between
 
 
 @pytest.fixture(scope="module")

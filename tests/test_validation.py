@@ -1,14 +1,14 @@
 """Figures on held-out patches, against the model's own inference."""
 
-import metrics
 import numpy as np
 import pytest
 import torch
-from helpers import patches, pictures
-from training.perceptual import Distances
-from training.validation import correlation_between, judge, noise_factor, sampling_figures
 
 import srvae_core as sr
+from helpers import patches, pictures
+from srvae import metrics
+from srvae.training.perceptual import Distances
+from srvae.training.validation import correlation_between, judge, noise_factor, sampling_figures
 
 
 @pytest.fixture(scope="module")

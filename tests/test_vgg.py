@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-import vgg
-from benchmark_helpers import write_vgg
-from pictures import picture
-from training.perceptual import VGG
 
 import srvae_core as sr
+from benchmark_helpers import write_vgg
+from pictures import picture
+from srvae import vgg
+from srvae.training.perceptual import VGG
 
 
 @pytest.fixture(scope="module")

@@ -3,15 +3,14 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-import directions
 import numpy as np
 import pytest
-import viewer
-from training.weights import save_model
-from viewer.settings import DIRECTIONS
-from viewer_helpers import at_rest, cat, lowres, new_view, shown, until
 
 import srvae_core as sr
+from srvae import directions, viewer
+from srvae.training.weights import save_model
+from srvae.viewer.settings import DIRECTIONS
+from viewer_helpers import at_rest, cat, lowres, new_view, shown, until
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ import numpy as np
 import PIL.Image
 import pytest
 from skimage import data
-from viewer import animation
-from viewer.animation import film, there_and_back
+
+from srvae.viewer import animation
+from srvae.viewer.animation import film, there_and_back
 
 
 def frames(count: int, height: int = 48, width: int = 64) -> list[np.ndarray]:

@@ -1,12 +1,12 @@
 """What directions are called, on generated pictures, and their small pictures, on a photograph."""
 
-import directions
 import numpy as np
 import pytest
 import torch
-from viewer import effects
 
 import srvae_core as sr
+from srvae import directions
+from srvae.viewer import effects
 
 GREY = np.full((96, 96, 3), 120, np.uint8)
 

@@ -3,18 +3,17 @@
 import base64
 import json
 
-import directions
 import numpy as np
 import PIL.Image
 import pytest
-import viewer
 from skimage import data
-from training.weights import save_model
-from viewer import files, pictures
-from viewer.settings import DIRECTIONS, checked
-from viewer_helpers import cat, lowres, new_view, upload
 
 import srvae_core as sr
+from srvae import directions, viewer
+from srvae.training.weights import save_model
+from srvae.viewer import files, pictures
+from srvae.viewer.settings import DIRECTIONS, checked
+from viewer_helpers import cat, lowres, new_view, upload
 
 
 @pytest.fixture

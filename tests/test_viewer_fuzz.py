@@ -13,9 +13,10 @@ import zlib
 import numpy as np
 import PIL.Image
 import pytest
-import viewer
+
 from fuzzing import damaged, with_checksums
-from viewer import files, pictures, settings
+from srvae import viewer
+from srvae.viewer import files, pictures, settings
 from viewer_helpers import cat, lowres
 
 COUNT = 800  # mutated files of each kind

@@ -4,12 +4,12 @@ import asyncio
 
 import numpy as np
 import pytest
-import viewer
-from viewer.history import STEPS, History
-from viewer.settings import LOOK
-from viewer_helpers import at_rest, cat, changed, coffee, new_view, state, until
 
 import srvae_core as sr
+from srvae import viewer
+from srvae.viewer.history import STEPS, History
+from srvae.viewer.settings import LOOK
+from viewer_helpers import at_rest, cat, changed, coffee, new_view, state, until
 
 MODELS = ["4x-D", "4x-P"] if "4x-P" in sr.available_models() else ["4x-D"]
 

@@ -8,11 +8,13 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
-import viewer
 from skimage import data
-from viewer import stage, subject
-from viewer.files import Source
-from viewer.pictures import encode
+
+import srvae_core as sr
+from srvae import viewer
+from srvae.viewer import stage, subject
+from srvae.viewer.files import Source
+from srvae.viewer.pictures import encode
 from viewer_helpers import (
     Messages,
     Recorder,
@@ -30,8 +32,6 @@ from viewer_helpers import (
     until,
     upload,
 )
-
-import srvae_core as sr
 
 
 def grey():

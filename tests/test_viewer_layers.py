@@ -4,12 +4,12 @@ import asyncio
 
 import numpy as np
 import pytest
-import viewer
-from viewer.layers import common, contains, described
-from viewer.settings import Region
-from viewer_helpers import Messages, Recorder, at_rest, inside, is_png, new_view, opened, settings, shown, until, wide
 
 import srvae_core as sr
+from srvae import viewer
+from srvae.viewer.layers import common, contains, described
+from srvae.viewer.settings import Region
+from viewer_helpers import Messages, Recorder, at_rest, inside, is_png, new_view, opened, settings, shown, until, wide
 
 
 @pytest.fixture
@@ -164,7 +164,7 @@ def test_rectangles():
 
 def test_a_still_stands_above_the_view(view, monkeypatch):
     displayed = []
-    monkeypatch.setattr("viewer.view.display", lambda *what: displayed.append(what))
+    monkeypatch.setattr("srvae.viewer.view.display", lambda *what: displayed.append(what))
     view.apply({"temperature": 1.0, "seed": 2})
     view.show()
     (still,) = displayed[0]

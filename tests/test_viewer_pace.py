@@ -4,7 +4,8 @@ import asyncio
 import threading
 
 import pytest
-from viewer.pace import Pace
+
+from srvae.viewer.pace import Pace
 from viewer_helpers import until
 
 

@@ -1,10 +1,10 @@
 """Pictures for the screen, as arrays."""
 
 import numpy as np
-from viewer import pictures
-from viewer_helpers import lowres
 
 import srvae_core as sr
+from srvae.viewer import pictures
+from viewer_helpers import lowres
 
 
 def test_large_images_are_cut_to_their_middle():

@@ -4,6 +4,7 @@ import asyncio
 
 import numpy as np
 import pytest
+
 from viewer_helpers import Messages, Recorder, at_rest, is_png, new_view, shown, until
 
 OLD = "srvae-stale"

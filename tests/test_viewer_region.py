@@ -2,15 +2,13 @@
 
 import random
 
-import directions
 import numpy as np
 import pytest
-import regions
-import viewer
-from viewer.settings import REGIONS, Region
-from viewer_helpers import changed, inside, new_view, state, wide
 
 import srvae_core as sr
+from srvae import directions, regions, viewer
+from srvae.viewer.settings import REGIONS, Region
+from viewer_helpers import changed, inside, new_view, state, wide
 
 NO_STEPS = (0.0,) * directions.COUNT
 

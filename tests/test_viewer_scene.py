@@ -3,16 +3,13 @@
 import math
 from dataclasses import replace
 
-import directions
-import metrics
 import numpy as np
 import pytest
-import regions
-import viewer
-from viewer.settings import DIRECTIONS, Latents, Region
-from viewer_helpers import cat, inside, lowres, settings, wide
 
 import srvae_core as sr
+from srvae import directions, metrics, regions, viewer
+from srvae.viewer.settings import DIRECTIONS, Latents, Region
+from viewer_helpers import cat, inside, lowres, settings, wide
 
 
 @pytest.fixture(scope="module")

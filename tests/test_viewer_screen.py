@@ -3,13 +3,13 @@
 import asyncio
 import time
 
-import metrics
 import numpy as np
 import pytest
-from viewer import pictures
-from viewer_helpers import Messages, Recorder, at_rest, cat, inside, is_png, lowres, new_view, shown, until
 
 import srvae_core as sr
+from srvae import metrics
+from srvae.viewer import pictures
+from viewer_helpers import Messages, Recorder, at_rest, cat, inside, is_png, lowres, new_view, shown, until
 
 OLD = "srvae-stale"
 NEAR = 4  # grey levels by which a draft of a sample at temperature 0.6 to 1 may be off on average

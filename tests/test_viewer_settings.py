@@ -7,8 +7,9 @@ from fractions import Fraction
 import numpy as np
 import pytest
 import torch
-from viewer.settings import LOOK, REGIONS, SETTINGS, Latents, Region, checked, plain
-from viewer.sliders import SeedSlider
+
+from srvae.viewer.settings import LOOK, REGIONS, SETTINGS, Latents, Region, checked, plain
+from srvae.viewer.sliders import SeedSlider
 from viewer_helpers import new_view
 
 REGION = {"left": 1, "top": 2, "width": 3, "height": 4, "temperature": 0.5, "seed": 6.25, "amounts": [0.0, 1.5]}

@@ -4,8 +4,9 @@ import asyncio
 
 import pytest
 from traitlets import TraitError
-from viewer.settings import SEEDS, Numbers
-from viewer.sliders import WINDOW, RealSlider, SeedSlider, integer, real
+
+from srvae.viewer.settings import SEEDS, Numbers
+from srvae.viewer.sliders import WINDOW, RealSlider, SeedSlider, integer, real
 from viewer_helpers import at_rest, new_view, until
 
 

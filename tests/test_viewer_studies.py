@@ -8,11 +8,12 @@ import threading
 import numpy as np
 import PIL.Image
 import pytest
-from viewer import studies
-from viewer.controls import Controls
-from viewer.pictures import magnify
-from viewer.settings import Latents, Settings
-from viewer.studies import describe_spread, draw_gallery, play, record_film
+
+from srvae.viewer import studies
+from srvae.viewer.controls import Controls
+from srvae.viewer.pictures import magnify
+from srvae.viewer.settings import Latents, Settings
+from srvae.viewer.studies import describe_spread, draw_gallery, play, record_film
 from viewer_helpers import at_rest, new_view, until
 
 REGION = (1, 2, 10, 12)

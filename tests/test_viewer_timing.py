@@ -3,7 +3,8 @@
 import argparse
 
 import pytest
-from viewer import browser, timing
+
+from srvae.viewer import browser, timing
 
 
 def test_each_thing_is_timed():

@@ -5,12 +5,12 @@ import json
 
 import numpy as np
 import pytest
-import viewer
-from viewer import files, pictures
-from viewer.settings import Latents, Region
-from viewer_helpers import at_rest, cat, changed, coffee, drop, lowres, new_view, shown, state, until, upload
 
 import srvae_core as sr
+from srvae import viewer
+from srvae.viewer import files, pictures
+from srvae.viewer.settings import Latents, Region
+from viewer_helpers import at_rest, cat, changed, coffee, drop, lowres, new_view, shown, state, until, upload
 
 
 class Before:

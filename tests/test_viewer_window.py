@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from viewer.window import cut, place_around, remark, shares, window
+
+from srvae.viewer.window import cut, place_around, remark, shares, window
 
 IMAGE = np.arange(300 * 401, dtype=np.uint32).reshape(300, 401)
 

@@ -2,15 +2,15 @@
 
 import json
 
-import metrics
 import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from training import weights
-from training.weights import save_model
 
 import srvae_core as sr
+from srvae import metrics
+from srvae.training import weights
+from srvae.training.weights import save_model
 
 MB = 10**6
 
@@ -195,7 +195,7 @@ def test_unknown_name_lists_the_shipped():
 
 
 def test_a_folder_that_is_called_like_a_model_is_not_meant(tmp_path, monkeypatch):
-    """`enlarge.py photo.png --to 4x-D` makes one."""
+    """`srvae enlarge photo.png --to 4x-D` makes one."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "4x-D").mkdir()
     assert sr.load_model("4x-D").scale == 4

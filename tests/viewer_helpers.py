@@ -7,14 +7,14 @@ import cv2
 import ipywidgets as widgets
 import numpy as np
 import pytest
-import viewer
 from skimage import data
-from viewer import pictures
-from viewer.picture import LAYERS
-from viewer.settings import Latents
-from viewer.sliders import SeedSlider
 
 import srvae_core as sr
+from srvae import viewer
+from srvae.viewer import pictures
+from srvae.viewer.picture import LAYERS
+from srvae.viewer.settings import Latents
+from srvae.viewer.sliders import SeedSlider
 
 
 def cat() -> np.ndarray:

@@ -1,0 +1,64 @@
+"""The command ``srvae``, also ``python -m srvae``."""
+
+import time
+
+STARTED = time.monotonic()  # before torch is imported: the minutes of `srvae train recipe` count from here
+
+import argparse  # noqa: E402
+import sys  # noqa: E402
+from collections.abc import Sequence  # noqa: E402
+
+COMMANDS = {
+    "enlarge": "enlarge image files and folders",
+    "evaluate": "measure scores, speed and memory",
+    "train": "train new weights",
+    "draw": "draw the figures",
+}
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Build the parser of the first word; each command parses the words after it."""
+    lines = "\n".join(f"  {name:10} {text}" for name, text in COMMANDS.items())
+    parser = argparse.ArgumentParser(
+        prog="srvae",
+        description="Super-resolution by sampling: SR-VAE at 4x and 8x.\n\n" + lines,
+        epilog='"srvae COMMAND --help" lists the options of a command.',
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", choices=COMMANDS, metavar="COMMAND", help=f"one of: {', '.join(COMMANDS)}")
+    parser.add_argument("words", nargs=argparse.REMAINDER, help="options of the command")
+    return parser
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command. Each one imports only what it needs: training and enlarging need no Jupyter.
+
+    Args:
+        arguments: the command line; None takes the process's own.
+
+    Raises:
+        SystemExit: with 2 for arguments that are not understood, otherwise with the command's own exit code.
+    """
+    parser = build_parser()
+    if not (sys.argv[1:] if arguments is None else arguments):
+        parser.print_help(sys.stderr)
+        sys.exit(2)
+    options = parser.parse_args(arguments)
+    if options.command == "enlarge":
+        from .enlarging import cli
+
+        code = cli.main(options.words)
+    elif options.command == "evaluate":
+        from .benchmarks import cli
+        from .viewer.timing import add_slider
+
+        code = cli.main(options.words, more=[add_slider])
+    elif options.command == "train":
+        from .training import cli
+
+        code = cli.main(STARTED, options.words)
+    else:
+        from .figures import cli
+
+        code = cli.main(options.words)
+    sys.exit(code)
