@@ -1,7 +1,7 @@
-"""Files as people bring them: a table of picture files with what is to be read from each.
+"""Files as people bring them: a table of picture files with what must be read from each, or why it is rejected.
 
-They are written by Pillow, tifffile or by hand, never by the reader that the project uses for them. What is to be read
-is known from how they were made, or comes from another reader where the format loses something.
+They are written by Pillow, tifffile or by hand. What must be read is known from how they were made, or comes from
+OpenCV's 8-bit reader where the format loses something.
 """
 
 from __future__ import annotations
@@ -9,26 +9,29 @@ from __future__ import annotations
 import io
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 import PIL.Image
 import PIL.ImageCms
+import skimage.color
 import tifffile
 
 RNG = np.random.default_rng(14)
 H, W = 37, 41  # primes: no side is a multiple of a tile, a strip or a byte
 RGB = RNG.integers(0, 256, (H, W, 3), dtype=np.uint8)
 ALPHA = RNG.integers(1, 256, (H, W, 1), dtype=np.uint8)
-ALPHA[3:5, 2:9] = 0  # pixels that cannot be seen
+ALPHA[3:5, 2:9] = 0  # hidden pixels
 GREY = RNG.integers(0, 256, (H, W), dtype=np.uint8)
 DEEP = RNG.integers(0, 65536, (H, W, 3), dtype=np.uint16)
 DEEP_ALPHA = RNG.integers(1, 65536, (H, W, 1), dtype=np.uint16)
 DEEP_GREY = RNG.integers(0, 65536, (H, W), dtype=np.uint16)
 BITS = np.kron(RNG.integers(0, 2, (10, 11)), np.ones((4, 4)))[:H, :W] > 0
 SMOOTH = cv2.resize(RNG.integers(0, 256, (3, 4, 3), dtype=np.uint8), (W, H), interpolation=cv2.INTER_LINEAR)
+PALETTE = PIL.Image.fromarray(RGB).quantize(16)
+OF_PALETTE = np.asarray(PALETTE.convert("RGB"))
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,11 @@ class Case:
     """A file and what comes of it.
 
     Attributes:
-        name: with its ending.
-        data: the file.
-        wanted: (H, W, 3) or (H, W, 4), of the dtype to be read; None where it is refused.
-        error: a pattern for the ValueError of a file that is refused.
-        warning: a pattern for a warning that reading gives; none where it is empty.
-        off: by how much values may differ, in the file's own levels: only for what is coded with losses.
+        name: with its suffix. data: the file.
+        wanted: (H, W, 3) or (H, W, 4), of the dtype to be read; None if the file is rejected.
+        error: a pattern for the ValueError of a file that is rejected.
+        warning: a pattern for the warning of reading; empty if there is none.
+        off: by how much values may differ, because of losses in the file or of rounding.
     """
 
     name: str
@@ -50,6 +52,11 @@ class Case:
     error: str = ""
     warning: str = ""
     off: int = 0
+
+
+def cases() -> list[Case]:
+    """All files."""
+    return [*png_cases(), *tiff_cases(), *turned_cases(), *profile_cases(), *other_cases(), *rejected_cases()]
 
 
 # -- writers ------------------------------------------------------------------------------------------------
@@ -63,364 +70,279 @@ def by_pillow(picture: PIL.Image.Image | np.ndarray, kind: str, **options: objec
     return stream.getvalue()
 
 
-def by_tifffile(image: np.ndarray, **options: object) -> bytes:
+def by_tifffile(image: np.ndarray, photometric: str = "rgb", **options: object) -> bytes:
     """A TIFF file written by tifffile."""
     stream = io.BytesIO()
-    tifffile.imwrite(stream, image, metadata=None, **options)
+    tifffile.imwrite(stream, image, photometric=photometric, metadata=None, **options)
     return stream.getvalue()
 
 
-def png_chunk(kind: bytes, data: bytes) -> bytes:
-    """A chunk of a PNG file."""
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+def by_hand(
+    samples: np.ndarray, colour_type: int, *chunks: tuple[bytes, bytes], size: tuple[int, int] = (), adam7: bool = False
+) -> bytes:
+    """A PNG file of (H, W, C) uint8 or uint16 and of chunks before the pixels, as the specification has it.
 
-
-def by_hand(samples: np.ndarray, colour_type: int, *chunks: tuple[bytes, bytes], size: tuple[int, int] = ()) -> bytes:
-    """A PNG file of (H, W, C) uint8 or uint16, as the specification has it.
-
-    Args:
-        samples: the samples of every pixel.
-        colour_type: 0 grey, 2 RGB, 4 grey and alpha, 6 RGBA.
-        chunks: kinds and contents of what stands before the pixels.
-        size: width and height to claim in the place of the right ones.
+    ``colour_type`` is 0 for grey, 2 for RGB, 4 and 6 for these with alpha; ``size`` is a wrong width and height for the
+    header; ``adam7`` interlaces the pixels.
     """
-    height, width = samples.shape[:2]
-    rows = b"".join(b"\0" + row.astype(row.dtype.newbyteorder(">")).tobytes() for row in samples)
-    head = struct.pack(">IIBBBBB", *(size or (width, height)), 8 * samples.dtype.itemsize, colour_type, 0, 0, 0)
-    chunks = ((b"IHDR", head), *chunks, (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(kind, data) for kind, data in chunks)
+    passes = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
+    parts = [samples[top::down, left::right] for top, left, down, right in passes] if adam7 else [samples]
+    big_endian = [part.astype(part.dtype.newbyteorder(">")) for part in parts]
+    rows = b"".join(b"\0" + row.tobytes() for part in big_endian for row in part)
+    head = size or samples.shape[1::-1], 8 * samples.dtype.itemsize, colour_type, 0, 0, adam7
+    return png_file(struct.pack(">IIBBBBB", *head[0], *head[1:]), *chunks, (b"IDAT", zlib.compress(rows)))
 
 
-def interlaced(image: np.ndarray) -> bytes:
-    """An interlaced PNG file of (H, W, 3) uint8 or uint16: Adam7's seven passes."""
-    passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1))
-    rows = b""
-    for top, left, down, right in passes:
-        part = image[top::down, left::right]
-        if part.size:
-            rows += b"".join(b"\0" + row.astype(row.dtype.newbyteorder(">")).tobytes() for row in part)
-    head = struct.pack(">IIBBBBB", *image.shape[1::-1], 8 * image.dtype.itemsize, 2, 0, 0, 1)
-    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(png_chunk(kind, data) for kind, data in chunks)
+def png_file(head: bytes, *chunks: tuple[bytes, bytes]) -> bytes:
+    """A PNG file of its chunks."""
+    file = b"\x89PNG\r\n\x1a\n"
+    for kind, data in ((b"IHDR", head), *chunks, (b"IEND", b"")):
+        file += struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    return file
 
 
-# -- what is to be read -------------------------------------------------------------------------------------
+def by_opencv(data: bytes) -> np.ndarray:
+    """What OpenCV reads, (H, W, 3) uint8; it ignores colour profiles."""
+    return cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB | cv2.IMREAD_IGNORE_ORIENTATION)
 
 
-def three(grey: np.ndarray, alpha: np.ndarray | None = None) -> np.ndarray:
+def three(grey: np.ndarray, *alpha: np.ndarray) -> np.ndarray:
     """Grey as three equal channels, with alpha if there is one."""
-    return np.dstack([grey, grey, grey] if alpha is None else [grey, grey, grey, alpha])
+    return np.dstack([grey, grey, grey, *alpha])
 
 
 def keyed(image: np.ndarray, key: tuple[int, ...]) -> np.ndarray:
-    """RGB with the alpha of PNG's tRNS: nothing is seen of what has the key's colour."""
+    """RGB with the alpha of PNG's tRNS: pixels of the key's colour are hidden."""
     peak = np.iinfo(image.dtype).max
     return np.dstack([image, np.where((image == key).all(2), 0, peak).astype(image.dtype)])
 
 
-def premultiplied(image: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Colours multiplied by alpha, followed by it: what files with associated alpha hold."""
-    peak = np.iinfo(image.dtype).max
-    return np.dstack([np.rint(image.astype(float) * alpha / peak).astype(image.dtype), alpha])
-
-
-# -- colour profiles ----------------------------------------------------------------------------------------
-
-P3 = ((0.680, 0.320), (0.265, 0.690), (0.150, 0.060))  # Display P3's red, green and blue, in CIE x and y
-SRGB = ((0.640, 0.330), (0.300, 0.600), (0.150, 0.060))
-D65 = (0.3127, 0.3290)
-D50 = np.array([0.9642, 1.0, 0.8249])
-
-
-def to_xyz(primaries: tuple[tuple[float, float], ...], white: tuple[float, float] = D65) -> np.ndarray:
-    """Linear RGB -> XYZ under D50, as ICC profiles have it (Bradford's adaptation); 3x3."""
-    x, y = np.array(primaries).T
-    columns = np.array([x / y, np.ones(3), (1 - x - y) / y])
-    point = np.array([white[0] / white[1], 1, (1 - sum(white)) / white[1]])
-    matrix = columns * np.linalg.solve(columns, point)
-    cone = np.array([[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]])
-    return np.linalg.inv(cone) @ np.diag((cone @ D50) / (cone @ point)) @ cone @ matrix
-
-
-def icc_profile(primaries: tuple[tuple[float, float], ...] | None, gamma: float = 2.2) -> bytes:
-    """An ICC profile by the specification: three primaries and a gamma, or grey where there are none."""
-
-    def xyz(values: np.ndarray) -> bytes:
-        return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(v * 65536) for v in values))
-
-    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
-    text = b"a profile of the tests\0"
-    about = b"desc\0\0\0\0" + struct.pack(">I", len(text)) + text + bytes(78)
-    tags = {b"desc": about, b"cprt": b"text\0\0\0\0none\0", b"wtpt": xyz(D50)}
-    if primaries is None:
-        tags[b"kTRC"] = curve
-    else:
-        columns = to_xyz(primaries).T
-        tags |= {kind: xyz(column) for kind, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns, strict=True)}
-        tags |= {b"rTRC": curve, b"gTRC": curve, b"bTRC": curve}
-    return icc_file(tags, b"GRAY" if primaries is None else b"RGB ", b"mntr", b"XYZ ")
-
-
-def icc_file(tags: dict[bytes, bytes], space: bytes, use: bytes, between: bytes) -> bytes:
-    """An ICC profile of its tags, its colour space, what it is for, and the space that it leads to."""
-    body, table, place = b"", b"", 132 + 12 * len(tags)
-    for kind, data in tags.items():
-        data += bytes(-len(data) % 4)
-        table += kind + struct.pack(">II", place + len(body), len(data))
-        body += data
-    head = struct.pack(">I4sI4s4s4s", place + len(body), b"none", 0x02400000, use, space, between)
-    head += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28)
-    head += struct.pack(">3i", *(round(v * 65536) for v in D50)) + bytes(48)
-    return head + struct.pack(">I", len(tags)) + table + body
-
-
-def in_srgb(image: np.ndarray, primaries: tuple[tuple[float, float], ...] | None, gamma: float = 2.2) -> np.ndarray:
-    """An image of :func:`icc_profile`'s colours in sRGB, computed from the standard's formulas."""
-    peak = np.iinfo(image.dtype).max
-    linear = (image / peak) ** gamma
-    if primaries is not None:
-        linear = linear @ (np.linalg.inv(to_xyz(SRGB)) @ to_xyz(primaries)).T
-    linear = linear.clip(0, 1)
-    coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return np.rint(coded * peak).astype(image.dtype)
-
-
-# Inks by which a CMYK picture is made here: each full or none, in blocks, so that JPEG keeps them.
-INKS = np.kron(RNG.integers(0, 2, (10, 11, 4), dtype=np.uint8) * 255, np.ones((8, 8, 1), np.uint8))[: 2 * H, : 2 * W]
-
-
-def lightness(inks: np.ndarray) -> np.ndarray:
-    """CIE L* of full inks, (..., 4) of 0 or 1: what the tests' CMYK profile makes of them, all in grey."""
-    return 100 - inks @ np.array([20, 25, 5, 50])  # all together are black, so that no black point is moved
-
-
-def cmyk_profile() -> bytes:
-    """An ICC profile for printing by the specification: a table of 16 corners, of Lab in 8 bit, and no curves."""
-    corners = np.stack(np.meshgrid(*[[0, 1]] * 4, indexing="ij"), -1).reshape(-1, 4)  # the last ink changes first
-    lab = np.stack([np.rint(lightness(corners) * 2.55), *[np.full(16, 128)] * 2], -1).astype(np.uint8)
-    straight = np.arange(256, dtype=np.uint8).tobytes()
-    identity = struct.pack(">9i", *(65536 * v for v in (1, 0, 0, 0, 1, 0, 0, 0, 1)))
-    table = b"mft1\0\0\0\0" + bytes((4, 3, 2, 0)) + identity + 4 * straight + lab.tobytes() + 3 * straight
-    text = b"inks of the tests\0"
-    about = b"desc\0\0\0\0" + struct.pack(">I", len(text)) + text + bytes(78)
-    white = b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(v * 65536) for v in D50))
-    return icc_file(
-        {b"desc": about, b"cprt": b"text\0\0\0\0none\0", b"wtpt": white, b"A2B0": table}, b"CMYK", b"prtr", b"Lab "
-    )
-
-
-def grey_of_inks() -> np.ndarray:
-    """What INKS look like: sRGB's grey of the same lightness."""
-    light = lightness(INKS // 255)
-    y = np.where(light > 8, ((light + 16) / 116) ** 3, light / 903.3)
-    return np.rint(255 * np.where(y <= 0.0031308, 12.92 * y, 1.055 * y ** (1 / 2.4) - 0.055)).astype(np.uint8)
-
-
-P3_PROFILE, GREY_PROFILE = icc_profile(P3), icc_profile(None, 1.8)
-SRGB_PROFILE = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
-
-
-# -- the table ----------------------------------------------------------------------------------------------
-
-
-def cases() -> list[Case]:
-    """All files, each kind of which is made when it is asked for."""
-    return [*png_cases(), *tiff_cases(), *profile_cases(), *other_cases(), *refused_cases()]
+# -- PNG and TIFF -------------------------------------------------------------------------------------------
 
 
 def png_cases() -> Iterator[Case]:
     """PNG by depth, channels and layout."""
-    yield Case("rgb.png", by_pillow(RGB, "PNG"), RGB)
-    yield Case("rgba.png", by_pillow(np.dstack([RGB, ALPHA]), "PNG"), np.dstack([RGB, ALPHA]))
-    yield Case("grey.png", by_pillow(GREY, "PNG"), three(GREY))
-    yield Case("grey-alpha.png", by_hand(np.dstack([GREY, ALPHA]), 4), three(GREY, ALPHA))
-    yield Case("rgb-16.png", by_hand(DEEP, 2), DEEP)
-    yield Case("rgba-16.png", by_hand(np.dstack([DEEP, DEEP_ALPHA]), 6), np.dstack([DEEP, DEEP_ALPHA]))
-    yield Case("grey-16.png", by_hand(DEEP_GREY[..., None], 0), three(DEEP_GREY))
-    yield Case("grey-alpha-16.png", by_hand(np.dstack([DEEP_GREY, DEEP_ALPHA]), 4), three(DEEP_GREY, DEEP_ALPHA))
-    for image, kind in ((RGB, "8"), (DEEP, "16")):
-        key = tuple(int(v) for v in image[2, 3])
-        yield Case(f"rgb-key-{kind}.png", by_hand(image, 2, (b"tRNS", struct.pack(">3H", *key))), keyed(image, key))
-        yield Case(f"interlaced-{kind}.png", interlaced(image), image)
-    for grey, kind in ((GREY, "8"), (DEEP_GREY, "16")):
+    for depth, rgb, alpha, grey in (("8", RGB, ALPHA, GREY), ("16", DEEP, DEEP_ALPHA, DEEP_GREY)):
+        yield Case(f"rgb-{depth}.png", by_hand(rgb, 2), rgb)
+        yield Case(f"rgba-{depth}.png", by_hand(np.dstack([rgb, alpha]), 6), np.dstack([rgb, alpha]))
+        yield Case(f"grey-{depth}.png", by_hand(grey[..., None], 0), three(grey))
+        yield Case(f"grey-alpha-{depth}.png", by_hand(np.dstack([grey, alpha]), 4), three(grey, alpha))
+        yield Case(f"interlaced-{depth}.png", by_hand(rgb, 2, adam7=True), rgb)
+        key = tuple(int(v) for v in rgb[2, 3])
+        yield Case(f"rgb-key-{depth}.png", by_hand(rgb, 2, (b"tRNS", struct.pack(">3H", *key))), keyed(rgb, key))
         key = int(grey[2, 3])
         data = by_hand(grey[..., None], 0, (b"tRNS", struct.pack(">H", key)))
-        yield Case(f"grey-key-{kind}.png", data, keyed(three(grey), (key, key, key)))
-    palette = PIL.Image.fromarray(RGB).quantize(16)
-    yield Case("palette.png", by_pillow(palette, "PNG"), np.asarray(palette.convert("RGB")))
-    shown = np.where(np.asarray(palette) == 3, 0, 255).astype(np.uint8)
-    wanted = np.dstack([np.asarray(palette.convert("RGB")), shown])
-    yield Case("palette-key.png", by_pillow(palette, "PNG", transparency=3), wanted)
+        wanted, error = (keyed(three(grey), (key,) * 3), "") if depth == "8" else (None, "a transparent colour")
+        yield Case(f"grey-key-{depth}.png", data, wanted, error)
+    for bits in (1, 2, 4):
+        levels = np.arange(8, dtype=np.uint8) % 2**bits
+        row = np.packbits(np.unpackbits(levels[:, None], 1)[:, 8 - bits :]).tobytes()
+        head = struct.pack(">IIBBBBB", 8, 1, bits, 0, 0, 0, 0)
+        data = png_file(head, (b"tRNS", b"\0\1"), (b"IDAT", zlib.compress(b"\0" + row)))
+        wide = three(levels * np.uint8(255 // (2**bits - 1))).reshape(1, 8, 3)
+        yield Case(f"grey-key-{bits}.png", data, keyed(wide, wide[0, 1]))
+    yield Case("palette.png", by_pillow(PALETTE, "PNG"), OF_PALETTE)
+    shown = np.where(np.asarray(PALETTE) == 3, 0, 255).astype(np.uint8)
+    yield Case("palette-key.png", by_pillow(PALETTE, "PNG", transparency=3), np.dstack([OF_PALETTE, shown]))
     yield Case("bits.png", by_pillow(PIL.Image.fromarray(BITS), "PNG"), three(BITS * np.uint8(255)))
-    frames = [PIL.Image.fromarray(image) for image in (RGB, RGB[::-1].copy())]
-    animated = by_pillow(frames[0], "PNG", save_all=True, append_images=frames[1:])
-    yield Case("animated.png", animated, RGB, warning="2 frames or pages, of which the first is read")
+    yield Case("animated.png", by_pillow(RGB, "PNG", **two_frames()), RGB, warning="2 frames or pages, of which the")
+
+
+def two_frames() -> dict[str, object]:
+    """Pillow's options for a second frame."""
+    return {"save_all": True, "append_images": [PIL.Image.fromarray(RGB[::-1].copy())]}
 
 
 def tiff_cases() -> Iterator[Case]:
-    """TIFF by depth, channels and layout."""
-    images = {"8": (RGB, ALPHA, GREY), "16": (DEEP, DEEP_ALPHA, DEEP_GREY)}
-    layouts: dict[str, dict[str, object]] = {
-        "strips": {"rowsperstrip": 3},
-        "tiles": {"tile": (16, 16)},
-        "planar": {"planarconfig": "separate"},
-        "planar-tiles": {"planarconfig": "separate", "tile": (16, 16)},
-        "lzw": {"compression": "lzw", "predictor": True},
-        "zlib": {"compression": "zlib", "predictor": True},
-        "big-endian": {"byteorder": ">"},
-        "bigtiff": {"bigtiff": True},
-    }
-    for depth, (rgb, alpha, grey) in images.items():
-        peak = np.iinfo(rgb.dtype).max
-        for layout, options in layouts.items():
-            image = np.moveaxis(rgb, 2, 0) if "planar" in layout else rgb
-            yield Case(f"{layout}-{depth}.tif", by_tifffile(image, photometric="rgb", **options), rgb)
-        both = np.dstack([rgb, alpha])
-        straight = by_tifffile(both, photometric="rgb", extrasamples=["unassalpha"])
-        yield Case(f"straight-alpha-{depth}.tif", straight, both)
-        straight = by_tifffile(
-            np.moveaxis(both, 2, 0), photometric="rgb", extrasamples=["unassalpha"], planarconfig="separate"
-        )
-        yield Case(f"straight-alpha-planar-{depth}.tif", straight, both)
-        stored = premultiplied(rgb, np.full_like(alpha, peak // 2))
-        # colours of which half the levels are stored come back within one level
-        wanted = np.dstack([rgb, stored[..., 3]])
-        data = by_tifffile(stored, photometric="rgb", extrasamples=["assocalpha"])
-        yield Case(f"associated-alpha-{depth}.tif", data, wanted, off=1)
-        three_more = np.dstack([rgb, grey, alpha])
-        data = by_tifffile(three_more, photometric="rgb", extrasamples=["unspecified", "unassalpha"])
-        yield Case(f"mask-and-alpha-{depth}.tif", data, both)
-        data = by_tifffile(both, photometric="rgb", extrasamples=["unspecified"])
-        yield Case(f"mask-{depth}.tif", data, rgb)
-        yield Case(f"grey-{depth}.tif", by_tifffile(grey, photometric="minisblack"), three(grey))
-        yield Case(f"white-is-zero-{depth}.tif", by_tifffile(peak - grey, photometric="miniswhite"), three(grey))
-        pair = np.dstack([grey, alpha])
-        data = by_tifffile(pair, photometric="minisblack", planarconfig="contig", extrasamples=["unassalpha"])
-        yield Case(f"grey-alpha-{depth}.tif", data, three(grey, alpha))
-        pages = by_tifffile(np.stack([rgb, rgb[::-1]]), photometric="rgb")
-        yield Case(f"pages-{depth}.tif", pages, rgb, warning="2 frames or pages, of which the first is read")
-    for compression in ("tiff_lzw", "tiff_adobe_deflate", "packbits"):
-        yield Case(f"pillow-{compression}.tif", by_pillow(RGB, "TIFF", compression=compression), RGB)
-    palette = PIL.Image.fromarray(RGB).quantize(16)
-    yield Case("palette.tif", by_pillow(palette, "TIFF"), np.asarray(palette.convert("RGB")))
-    for compression in ("raw", "group4"):
-        data = by_pillow(PIL.Image.fromarray(BITS), "TIFF", compression=compression)
-        yield Case(f"bits-{compression}.tif", data, three(BITS * np.uint8(255)))
-    yield Case("rgba-pillow.tif", by_pillow(np.dstack([RGB, ALPHA]), "TIFF"), np.dstack([RGB, ALPHA]))
-    data = by_tifffile(SMOOTH, photometric="rgb", compression="jpeg")
-    yield Case("jpeg.tif", data, cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB), off=1)
-    for turn in range(1, 9):
-        data = by_tifffile(RGB, photometric="rgb", extratags=[(274, 3, 1, turn, True)])
-        yield Case(f"turned-{turn}.tif", data, upright(RGB, turn))
-        data = by_tifffile(DEEP, photometric="rgb", extratags=[(274, 3, 1, turn, True)])
-        yield Case(f"turned-{turn}-16.tif", data, upright(DEEP, turn))
+    """TIFF by depth, channels and layout; with 16 bit only the common layouts are read."""
+    layouts = {"strips": {"rowsperstrip": 3}, "tiles": {"tile": (16, 16)}, "zlib": {"compression": "zlib"}}
+    layouts |= {"big-endian": {"byteorder": ">"}, "bigtiff": {"bigtiff": True}}
+    layouts |= {"planar": {"planarconfig": "separate"}, "planar-tiles": {"planarconfig": "separate", "tile": (16, 16)}}
+    for depth, rgb, alpha, grey in (("8", RGB, ALPHA, GREY), ("16", DEEP, DEEP_ALPHA, DEEP_GREY)):
+        peak, both, pair = np.iinfo(rgb.dtype).max, np.dstack([rgb, alpha]), np.dstack([grey, alpha])
+        files = {}
+        for name, options in layouts.items():
+            planes = np.moveaxis(rgb, 2, 0) if "planar" in name else rgb
+            files[name] = by_tifffile(planes, **options), rgb
+        files["straight-alpha"] = by_tifffile(both, extrasamples=["unassalpha"]), both
+        half = np.full_like(alpha, peak // 2)
+        stored = np.dstack([np.rint(rgb * (half / peak)).astype(rgb.dtype), half])
+        files["associated-alpha"] = by_tifffile(stored, extrasamples=["assocalpha"]), np.dstack([rgb, half])
+        files["mask"] = by_tifffile(both, extrasamples=["unspecified"]), rgb
+        files["grey"] = by_tifffile(grey, "minisblack"), three(grey)
+        files["white-is-zero"] = by_tifffile(peak - grey, "miniswhite"), three(grey)
+        of_grey = {"planarconfig": "contig", "extrasamples": ["unassalpha"]}
+        files["grey-alpha"] = by_tifffile(pair, "minisblack", **of_grey), three(grey, alpha)
+        for name, (data, wanted) in files.items():
+            off = int(name == "associated-alpha")  # half the levels are stored
+            rare = depth == "16" and name in ("planar", "planar-tiles", "associated-alpha", "mask", "white-is-zero")
+            if rare or (depth == "16" and name == "grey-alpha"):
+                yield Case(f"{name}-16.tif", data, error="16-bit TIFF with planes" if rare else "of a rare kind")
+            else:
+                yield Case(f"{name}-{depth}.tif", data, wanted, off=off)
+        three_more = by_tifffile(np.dstack([rgb, grey, alpha]), extrasamples=["unspecified", "unassalpha"])
+        yield Case(f"mask-and-alpha-{depth}.tif", three_more, error="of a rare kind")
+        yield Case(f"pages-{depth}.tif", by_tifffile(np.stack([rgb, rgb[::-1]])), rgb, warning="2 frames or pages")
+    for compression in ("tiff_lzw", "packbits"):
+        yield Case(f"{compression}.tif", by_pillow(RGB, "TIFF", compression=compression), RGB)
+    yield Case("palette.tif", by_pillow(PALETTE, "TIFF"), OF_PALETTE)
+    bits = by_pillow(PIL.Image.fromarray(BITS), "TIFF", compression="group4")
+    yield Case("bits.tif", bits, three(BITS * np.uint8(255)))
+    data = by_pillow(SMOOTH, "TIFF", compression="jpeg")
+    yield Case("jpeg.tif", data, by_opencv(data), off=1)
 
 
-def upright(image: np.ndarray, orientation: int) -> np.ndarray:
-    """What an image of EXIF's orientation shows, by the standard's words for where row 0 and column 0 are."""
-    turned = image if orientation < 5 else np.swapaxes(image, 0, 1)
+def turned_cases() -> Iterator[Case]:
+    """Every EXIF orientation in every format that has it."""
     flips = {1: (1, 1), 2: (1, -1), 3: (-1, -1), 4: (-1, 1), 5: (1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}
-    down, right = flips[orientation]
-    return turned[::down, ::right]
+    for turn, (down, right) in flips.items():  # where row 0 and column 0 are, by the standard's words
+
+        def upright(image: np.ndarray, turn: int = turn, down: int = down, right: int = right) -> np.ndarray:
+            return (image if turn < 5 else image.swapaxes(0, 1))[::down, ::right]
+
+        exif = PIL.Image.Exif()
+        exif.endian = "<>"[turn % 2]
+        exif[271], exif[274], exif[305] = "maker", turn, "software"  # with entries before and after, as cameras write
+        chunk = (b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0"))
+        tag = {"extratags": [(274, 3, 1, turn, True)]}
+        for depth, image in (("8", RGB), ("16", DEEP)):
+            yield Case(f"turned-{turn}-{depth}.tif", by_tifffile(image, **tag), upright(image))
+            yield Case(f"turned-{turn}-{depth}.png", by_hand(image, 2, chunk), upright(image))
+        yield Case(f"turned-{turn}.webp", by_pillow(RGB, "WEBP", lossless=True, exif=exif), upright(RGB))
+        data = by_pillow(SMOOTH, "JPEG", quality=95, exif=exif)
+        yield Case(f"turned-{turn}.jpg", data, upright(by_opencv(data)), off=1)
+
+
+# -- colour profiles ----------------------------------------------------------------------------------------
+
+# Red, green and blue of linear light as columns of XYZ under D50.
+DISPLAY_P3 = np.array([[0.51512, 0.29198, 0.15710], [0.24120, 0.69225, 0.06657], [-0.00105, 0.04189, 0.78407]])
+REC_709 = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])  # sRGB's
+D50 = np.array([0.9642, 1.0, 0.8249])
+
+
+def xyz(values: np.ndarray) -> bytes:
+    return b"XYZ \0\0\0\0" + struct.pack(">3i", *(round(v * 65536) for v in values))
+
+
+def icc_file(space: bytes, use: bytes, between: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """An ICC profile: its colour space, what it is for, the space that it leads to, and its tags."""
+    about = b"desc\0\0\0\0" + struct.pack(">I", 6) + b"tests\0" + bytes(78)
+    tags = {b"desc": about, b"cprt": b"text\0\0\0\0none\0", b"wtpt": xyz(D50)} | tags
+    body, table, place = b"", b"", 132 + 12 * len(tags)
+    for kind, data in tags.items():
+        table += kind + struct.pack(">II", place + len(body), len(data))
+        body += data + bytes(-len(data) % 4)
+    head = struct.pack(">I4sI4s4s4s", place + len(body), b"none", 0x02400000, use, space, between)
+    head += struct.pack(">6H", 2026, 1, 1, 0, 0, 0) + b"acsp" + bytes(28) + xyz(D50)[8:] + bytes(48)
+    return head + struct.pack(">I", len(tags)) + table + body
+
+
+def icc_profile(columns: np.ndarray | None, gamma: float) -> bytes:
+    """An ICC profile of three primaries and a gamma, or of grey without primaries."""
+    curve = b"curv\0\0\0\0" + struct.pack(">IH", 1, round(gamma * 256)) + b"\0\0"
+    if columns is None:
+        return icc_file(b"GRAY", b"mntr", b"XYZ ", {b"kTRC": curve})
+    tags = {kind: xyz(column) for kind, column in zip((b"rXYZ", b"gXYZ", b"bXYZ"), columns.T, strict=True)}
+    return icc_file(b"RGB ", b"mntr", b"XYZ ", tags | {b"rTRC": curve, b"gTRC": curve, b"bTRC": curve})
+
+
+def in_srgb(image: np.ndarray, columns: np.ndarray, gamma: float) -> np.ndarray:
+    """An 8-bit image of :func:`icc_profile`'s colours in sRGB, by the standard's formulas."""
+    linear = ((image / 255) ** gamma @ (np.linalg.inv(REC_709) @ columns).T).clip(0, 1)
+    coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return np.rint(coded * 255).astype(np.uint8)
+
+
+def lightness(inks: np.ndarray) -> np.ndarray:
+    """CIE L* of full inks, (..., 4) of 0 or 1, in the tests' CMYK profile, whose colours are all grey."""
+    return 100 - inks @ np.array([20, 25, 5, 50])  # all together are black, so that no black point is moved
+
+
+def cmyk_profile() -> bytes:
+    """An ICC profile for printing: a table of 16 corners, of Lab in 8 bit, and no curves."""
+    corners = np.stack(np.meshgrid(*[[0, 1]] * 4, indexing="ij"), -1).reshape(-1, 4)  # the last ink changes first
+    lab = np.stack([np.rint(lightness(corners) * 2.55), *[np.full(16, 128)] * 2], -1).astype(np.uint8)
+    straight, identity = bytes(range(256)), struct.pack(">9i", *(65536 * v for v in (1, 0, 0, 0, 1, 0, 0, 0, 1)))
+    table = b"mft1\0\0\0\0" + bytes((4, 3, 2, 0)) + identity + 4 * straight + lab.tobytes() + 3 * straight
+    return icc_file(b"CMYK", b"prtr", b"Lab ", {b"A2B0": table})
+
+
+P3_PROFILE, GREY_PROFILE = icc_profile(DISPLAY_P3, 2.2), icc_profile(None, 1.8)
+SRGB_PROFILE = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB")).tobytes()
 
 
 def profile_cases() -> Iterator[Case]:
-    """Colour profiles in every format that has them, in 8 and 16 bit."""
-    wide = in_srgb(SMOOTH, P3)
-    yield Case("p3.png", by_pillow(SMOOTH, "PNG", icc_profile=P3_PROFILE), wide, off=1)
-    yield Case("p3.tif", by_pillow(SMOOTH, "TIFF", icc_profile=P3_PROFILE), wide, off=1)
-    both = np.dstack([wide, ALPHA])
-    yield Case("p3-alpha.png", by_pillow(np.dstack([SMOOTH, ALPHA]), "PNG", icc_profile=P3_PROFILE), both, off=1)
-    for kind, options in (("JPEG", {"quality": 100, "subsampling": 0}), ("WEBP", {"lossless": True})):
-        data = by_pillow(SMOOTH, kind, icc_profile=P3_PROFILE, **options)
-        coded = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)  # which knows no profiles
-        yield Case(f"p3.{kind.lower()}", data, in_srgb(coded, P3), off=2 if kind == "JPEG" else 1)
-    deep = SMOOTH.astype(np.uint16) * 257
-    profile = (b"iCCP", b"P3\0\0" + zlib.compress(P3_PROFILE))
-    yield Case("p3-16.png", by_hand(deep, 2, profile), in_srgb(deep, P3), off=64)  # a quarter of an 8-bit level
-    tag = (34675, 7, len(P3_PROFILE), P3_PROFILE, True)
-    yield Case("p3-16.tif", by_tifffile(deep, photometric="rgb", extratags=[tag]), in_srgb(deep, P3), off=64)
-    grey = three(in_srgb(GREY, None, 1.8))
-    yield Case("gamma-18.png", by_pillow(GREY, "PNG", icc_profile=GREY_PROFILE), grey, off=1)
+    """Colour profiles in every format that has them."""
+    wide, p3 = in_srgb(SMOOTH, DISPLAY_P3, 2.2), {"icc_profile": P3_PROFILE}
+    yield Case("p3.png", by_pillow(SMOOTH, "PNG", **p3), wide, off=1)
+    yield Case("p3.tif", by_pillow(SMOOTH, "TIFF", **p3), wide, off=1)
+    yield Case("p3.webp", by_pillow(SMOOTH, "WEBP", lossless=True, **p3), wide, off=1)
+    data = by_pillow(SMOOTH, "JPEG", quality=100, subsampling=0, **p3)
+    yield Case("p3.jpg", data, in_srgb(by_opencv(data), DISPLAY_P3, 2.2), off=2)
+    yield Case("p3-alpha.png", by_pillow(np.dstack([SMOOTH, ALPHA]), "PNG", **p3), np.dstack([wide, ALPHA]), off=1)
     yield Case("srgb.png", by_pillow(RGB, "PNG", icc_profile=SRGB_PROFILE), RGB)
-    profile = (b"iCCP", b"grey\0\0" + zlib.compress(GREY_PROFILE))
-    deep = in_srgb(DEEP_GREY, None, 1.8)
-    yield Case("gamma-18-16.png", by_hand(DEEP_GREY[..., None], 0, profile), three(deep), off=64)
-    both = by_hand(np.dstack([DEEP_GREY, DEEP_ALPHA]), 4, profile)
-    yield Case("gamma-18-alpha-16.png", both, three(deep, DEEP_ALPHA), off=64)
-    for kind in ("JPEG", "TIFF"):
-        inks = PIL.Image.fromarray(INKS, "CMYK")
-        data = by_pillow(inks, kind, icc_profile=cmyk_profile(), **({"quality": 100} if kind == "JPEG" else {}))
-        yield Case(f"cmyk-profile.{kind.lower()}", data, three(grey_of_inks()), off=6 if kind == "JPEG" else 2)
+    grey = in_srgb(three(GREY), REC_709, 1.8)
+    yield Case("gamma-18.png", by_pillow(GREY, "PNG", icc_profile=GREY_PROFILE), grey, off=1)
+    inks = np.kron(RNG.integers(0, 2, (10, 11, 4), dtype=np.uint8), np.ones((8, 8, 1), np.uint8))  # JPEG keeps blocks
+    lab = np.dstack([lightness(inks), np.zeros((*inks.shape[:2], 2))])
+    wanted = np.rint(skimage.color.lab2rgb(lab) * 255).astype(np.uint8)
+    for kind, off in (("JPEG", 6), ("TIFF", 2)):
+        data = by_pillow(PIL.Image.fromarray(inks * 255, "CMYK"), kind, icc_profile=cmyk_profile(), quality=100)
+        yield Case(f"cmyk-profile.{kind.lower()}", data, wanted, off=off)
     yield Case("cicp-srgb.png", by_hand(RGB, 2, (b"cICP", bytes((1, 13, 0, 1)))), RGB)
     told = "colour profile of no use"
-    yield Case("broken.png", by_pillow(RGB, "PNG", icc_profile=b"no profile" * 20), RGB, warning=told)
+    yield Case("broken-profile.png", by_pillow(RGB, "PNG", icc_profile=b"no profile" * 20), RGB, warning=told)
     yield Case("grey-profile-on-rgb.png", by_pillow(RGB, "PNG", icc_profile=GREY_PROFILE), RGB, warning=told)
+    srgb, p3, grey = ((b"iCCP", b"a\0\0" + zlib.compress(p)) for p in (SRGB_PROFILE, P3_PROFILE, GREY_PROFILE))
+    yield Case("srgb-16.png", by_hand(DEEP, 2, srgb), DEEP)
+    tag = (34675, 7, len(P3_PROFILE), P3_PROFILE, True)
+    for name, data in {
+        "p3-16.png": by_hand(DEEP, 2, p3),
+        "p3-16.tif": by_tifffile(DEEP, extratags=[tag]),
+        "gamma-18-16.png": by_hand(DEEP_GREY[..., None], 0, grey),
+    }.items():
+        yield Case(name, data, error="16 bit and a colour profile")
+
+
+# -- other formats ------------------------------------------------------------------------------------------
 
 
 def other_cases() -> Iterator[Case]:
     """JPEG, WebP and BMP."""
-    for name, options in {
-        "photo.jpg": {},
-        "progressive.jpg": {"progressive": True},
-        "halved.jpg": {"subsampling": 2},
-    }.items():
+    for name, options in {"photo": {}, "progressive": {"progressive": True}, "halved": {"subsampling": 2}}.items():
         data = by_pillow(SMOOTH, "JPEG", quality=95, **options)
-        other = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB)
-        yield Case(name, data, other, off=1)
+        yield Case(f"{name}.jpg", data, by_opencv(data), off=1)
     data = by_pillow(GREY, "JPEG", quality=95)
-    yield Case("grey.jpg", data, three(cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_GRAYSCALE)), off=1)
-    yield Case("rgb.webp", by_pillow(RGB, "WEBP", lossless=True), RGB)
-    both = np.dstack([RGB, ALPHA])
-    yield Case("rgba.webp", by_pillow(both, "WEBP", lossless=True, exact=True), both)
-    frames = [PIL.Image.fromarray(image) for image in (RGB, RGB[::-1].copy())]
-    data = by_pillow(frames[0], "WEBP", save_all=True, append_images=frames[1:], lossless=True)
-    yield Case(
-        "animated.webp",
-        data,
-        np.dstack([RGB, np.full_like(ALPHA, 255)]),
-        warning="2 frames or pages, of which the first is read",
-    )
+    yield Case("grey.jpg", data, by_opencv(data), off=1)
+    lossless, both = {"lossless": True, "exact": True}, np.dstack([RGB, ALPHA])
+    yield Case("rgb.webp", by_pillow(RGB, "WEBP", **lossless), RGB)
+    yield Case("rgba.webp", by_pillow(both, "WEBP", **lossless), both)
+    data, opaque = by_pillow(RGB, "WEBP", **lossless, **two_frames()), np.dstack([RGB, np.full_like(ALPHA, 255)])
+    yield Case("animated.webp", data, opaque, warning="2 frames or pages, of which the first is read")
     yield Case("rgb.bmp", by_pillow(RGB, "BMP"), RGB)
     yield Case("grey.bmp", by_pillow(GREY, "BMP"), three(GREY))
-    palette = PIL.Image.fromarray(RGB).quantize(16)
-    yield Case("palette.bmp", by_pillow(palette, "BMP"), np.asarray(palette.convert("RGB")))
+    yield Case("palette.bmp", by_pillow(PALETTE, "BMP"), OF_PALETTE)
     yield Case("bits.bmp", by_pillow(PIL.Image.fromarray(BITS), "BMP"), three(BITS * np.uint8(255)))
-    for turn in (3, 6):
-        exif = PIL.Image.Exif()
-        exif[274] = turn
-        yield Case(f"turned-{turn}.webp", by_pillow(RGB, "WEBP", lossless=True, exif=exif), upright(RGB, turn))
-        data = by_pillow(SMOOTH, "JPEG", quality=100, subsampling=0, exif=exif)
-        yield Case(f"turned-{turn}.jpg", data, upright(SMOOTH, turn), off=3)
-        deep = by_hand(DEEP, 2, (b"eXIf", exif.tobytes().removeprefix(b"Exif\0\0")))
-        yield Case(f"turned-{turn}-16.png", deep, upright(DEEP, turn))
 
 
-def refused_cases() -> Iterator[Case]:
-    """What is no image, is damaged, or would not be read right."""
-    no_image = "no image that can be read"
+def rejected_cases() -> Iterator[Case]:
+    """Files that are not images, are damaged, or would not be read right."""
     for name, data in {"empty.png": b"", "text.jpg": b"no image", "document.pdf": b"%PDF-1.7 ..."}.items():
-        yield Case(name, data, error=no_image)
-    yield Case("head.png", by_pillow(RGB, "PNG")[:20], error=no_image)
-    for kind in ("PNG", "JPEG", "WEBP", "BMP", "TIFF"):
-        data = by_pillow(RGB, kind, **({"lossless": True} if kind == "WEBP" else {}))
-        yield Case(f"short.{kind.lower()}", data[: len(data) * 2 // 3], error=no_image)
-    yield Case("huge.png", by_hand(GREY[..., None], 0, size=(30000, 30000)), error="30000x30000 pixels, more than the")
-    yield Case("cmyk.jpg", by_pillow(PIL.Image.fromarray(SMOOTH).convert("CMYK"), "JPEG"), error="is CMYK")
-    yield Case("cmyk.tif", by_pillow(PIL.Image.fromarray(SMOOTH).convert("CMYK"), "TIFF"), error="is CMYK")
-    yield Case("lab.tif", by_pillow(PIL.Image.fromarray(SMOOTH).convert("LAB"), "TIFF"), error="LAB|not read")
-    yield Case("float.tif", by_tifffile(RGB / np.float32(255), photometric="rgb"), error="samples that are not read")
-    yield Case("int32.tif", by_tifffile(GREY.astype(np.int32)), error="samples that are not read")
-    yield Case("int16.tif", by_tifffile(GREY.astype(np.int16)), error="samples that are not read")
-    yield Case(
-        "cmyk-16.tif", by_tifffile(np.dstack([DEEP, DEEP_GREY]), photometric="separated"), error="samples that are not"
-    )
-    for name, kinds in {"hdr.png": (9, 16, 0, 1), "wide.png": (12, 13, 0, 1)}.items():
-        yield Case(name, by_hand(RGB, 2, (b"cICP", bytes(kinds))), error="colours of another kind")
-    picture = by_pillow(PIL.Image.new("P", (3, 3)), "GIF")
-    yield Case("picture.gif", picture, error=no_image)
-
-
-def named(maker: Callable[[], list[Case]] = cases) -> dict[str, Case]:
-    """The cases by name."""
-    return {case.name: case for case in maker()}
+        yield Case(name, data, error="it is damaged, .* or not one of PNG, ")
+    yield Case("picture.gif", by_pillow(PIL.Image.new("P", (3, 3)), "GIF"), error="or not one of PNG, ")
+    whole = {kind: by_pillow(RGB, kind) for kind in ("PNG", "JPEG", "BMP", "TIFF")}
+    whole |= {"WEBP": by_pillow(RGB, "WEBP", lossless=True), "16.PNG": by_hand(DEEP, 2), "16.TIFF": by_tifffile(DEEP)}
+    for kind, data in whole.items():
+        yield Case(f"short.{kind.lower()}", data[: len(data) * 2 // 3], error="[Tt]runcated|damaged|decoder")
+    yield Case("huge.png", by_hand(GREY[..., None], 0, size=(30000, 30000)), error="exceeds limit of 178956970 pixels")
+    for mode in ("CMYK", "LAB"):
+        data = by_pillow(PIL.Image.fromarray(SMOOTH).convert(mode), "TIFF")
+        yield Case(f"{mode.lower()}.tif", data, error=f"is {mode} without a way to sRGB")
+    yield Case("cmyk.jpg", by_pillow(PIL.Image.fromarray(SMOOTH).convert("CMYK"), "JPEG"), error="is CMYK without")
+    yield Case("float.tif", by_tifffile(GREY.astype(np.float32), "minisblack"), error="F samples of 32 bit")
+    yield Case("int32.tif", by_tifffile(GREY.astype(np.int32), "minisblack"), error="samples of 32 bit")
+    yield Case("int16.tif", by_tifffile(GREY.astype(np.int16), "minisblack"), error="samples of 16 bit")
+    yield Case("cmyk-16.tif", by_tifffile(np.dstack([DEEP, DEEP_GREY]), "separated"), error="is CMYK without")
+    for name, codes in {"hdr.png": (9, 16, 0, 1), "wide.png": (12, 13, 0, 1)}.items():
+        yield Case(name, by_hand(RGB, 2, (b"cICP", bytes(codes))), error=r"cICP colours \(")

@@ -1,4 +1,4 @@
-"""The command line of evaluate.py."""
+"""The command line srvae evaluate."""
 
 import functools
 import subprocess
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import srvae_core as sr
+from srvae import images
 from srvae.benchmarks import cli
 from srvae.csvfiles import read_csv
 
@@ -16,7 +17,7 @@ from srvae.csvfiles import read_csv
 def tiny(tmp_path, monkeypatch, crops) -> Path:
     """A set "Tiny" of one 32x32 image; returns the results file to use."""
     (tmp_path / "sets" / "Tiny").mkdir(parents=True)
-    sr.write_image(tmp_path / "sets" / "Tiny" / "coffee.png", crops["coffee"][:32, :32])
+    images.write(tmp_path / "sets" / "Tiny" / "coffee.png", crops["coffee"][:32, :32])
     monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path / "sets"))
     return tmp_path / "results.csv"
 

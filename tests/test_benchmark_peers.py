@@ -8,6 +8,7 @@ import pytest
 
 import srvae_core as sr
 from pictures import levels, picture
+from srvae import images, metrics
 from srvae.benchmarks import cli
 from srvae.benchmarks.evaluate import evaluate
 from srvae.benchmarks.peers import find_answers, named_peers, peer_answer
@@ -27,9 +28,9 @@ def pristine(tmp_path_factory) -> Path:
     for place in (originals, answers):
         place.mkdir(parents=True)
     for i, name in enumerate(STRANGE):
-        sr.write_image(originals / name, picture(40 + i, 36))
-        hr = sr.crop_to_multiple(sr.read_image(originals / name), 4)
-        sr.write_image(answers / f"{Path(name).stem}.png", sr.enlarge(sr.downscale(hr, 4), 4))
+        images.write(originals / name, picture(40 + i, 36))
+        hr = metrics.crop_to_multiple(images.read(originals / name), 4)
+        images.write(answers / f"{Path(name).stem}.png", sr.enlarge(sr.downscale(hr, 4), 4))
     return folder
 
 
@@ -56,7 +57,7 @@ def run(peer, tmp_path):
 def test_each_image_gets_the_answer_of_its_own_name(run, peer):
     assert image_names("Odd") == sorted(Path(name).stem for name in STRANGE)
     for name in image_names("Odd"):
-        hr = sr.crop_to_multiple(load_image("Odd", name), 4)
+        hr = metrics.crop_to_multiple(load_image("Odd", name), 4)
         assert levels(peer_answer(peer, "Odd", 4, name), sr.enlarge(sr.downscale(hr, 4), 4)) == 0
     bicubic, theirs = run()
     assert (bicubic["method"], theirs["method"]) == ("Bicubic", "Peer")
@@ -77,11 +78,11 @@ def test_names_that_go_on_are_taken_unless_they_are_another_images(peer):
 
 
 def test_two_originals_of_one_stem_have_an_answer_each(sets, peer, tmp_path):
-    sr.write_image(sets / "Odd" / "a.bmp", picture(32, 32))
+    images.write(sets / "Odd" / "a.bmp", picture(32, 32))
     assert {"a.png", "a.bmp"} < set(image_names("Odd"))
     _, wrong = find_answers(peer, "Odd", 4)
     assert wrong["a.bmp"].endswith("a.bmp is missing")
-    sr.write_image(peer / "Odd" / "x4" / "a.bmp", picture(32, 32))
+    images.write(peer / "Odd" / "x4" / "a.bmp", picture(32, 32))
     files, wrong = find_answers(peer, "Odd", 4)
     assert (files["a.png"].name, files["a.bmp"].name) == ("a.png", "a.bmp")
     assert not wrong
@@ -108,13 +109,13 @@ def missing(peer):
 
 
 def surplus(peer):
-    sr.write_image(spoilt_folder(peer) / "a.bmp", picture(40, 36))
-    sr.write_image(spoilt_folder(peer) / "img_10_again.png", picture(40, 36))
+    images.write(spoilt_folder(peer) / "a.bmp", picture(40, 36))
+    images.write(spoilt_folder(peer) / "img_10_again.png", picture(40, 36))
 
 
 def another_size(peer):
-    sr.write_image(spoilt_folder(peer) / "a.png", picture(40, 32))
-    sr.write_image(spoilt_folder(peer) / "Кот.png", picture(10, 9))
+    images.write(spoilt_folder(peer) / "a.png", picture(40, 32))
+    images.write(spoilt_folder(peer) / "Кот.png", picture(10, 9))
 
 
 def damaged(peer):
@@ -158,7 +159,7 @@ def test_every_wrong_file_is_named_before_anything_is_computed(spoil, words, run
 def test_a_scale_or_set_without_answers_is_not_passed_over(run, sets):
     with pytest.raises(ValueError, match=r"no folder .*x8 with"):
         run(scales=[4, 8])
-    sr.write_image(sets / "one.png", picture(40, 40))
+    images.write(sets / "one.png", picture(40, 40))
     (sets / "More").mkdir()
     (sets / "one.png").rename(sets / "More" / "one.png")
     with pytest.raises(ValueError, match=r"no folder .*More.x4 with one\.png"):
@@ -172,7 +173,7 @@ def test_a_peers_rows_are_kept_while_its_files_are_the_same(run, peer, tmp_path,
     monkeypatch.undo()
     monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path / "sets"))
     place = spoilt_folder(peer)
-    sr.write_image(place / "a.png", 255 - sr.read_image(place / "a.png"))
+    images.write(place / "a.png", 255 - images.read(place / "a.png"))
     bicubic, theirs = run()
     assert bicubic == rows[0]
     assert float(theirs["psnr"]) < float(rows[1]["psnr"])

@@ -8,11 +8,12 @@ import pytest
 import srvae_core as sr
 from benchmark_helpers import write_vgg
 from pictures import picture
+from srvae import images
 from srvae.benchmarks import cli
 from srvae.benchmarks.answers import Answers
 from srvae.benchmarks.evaluate import evaluate
 from srvae.benchmarks.results import IMAGE_COLUMNS, RESULT_COLUMNS, ImageRows, read_results
-from srvae.csvfiles import RESULTS, InUseError, only_writer, read_csv, write_csv
+from srvae.csvfiles import RESULTS, read_csv, write_csv
 
 MODEL = sr.available_models(4)[0]
 
@@ -21,7 +22,7 @@ MODEL = sr.available_models(4)[0]
 def tiny(tmp_path, monkeypatch) -> Path:
     """A set "Tiny" of one 32x32 image; returns the results file to use."""
     (tmp_path / "sets" / "Tiny").mkdir(parents=True)
-    sr.write_image(tmp_path / "sets" / "Tiny" / "one.png", picture(32, 32))
+    images.write(tmp_path / "sets" / "Tiny" / "one.png", picture(32, 32))
     monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path / "sets"))
     return tmp_path / "results.csv"
 
@@ -163,7 +164,7 @@ def test_images_too_small_for_niqe_are_computed_once(run, monkeypatch):
 
 def test_another_image_in_the_folder_makes_the_row_anew(run, tiny):
     (row,) = run()
-    sr.write_image(tiny.parent / "sets" / "Tiny" / "two.png", picture(32, 40))
+    images.write(tiny.parent / "sets" / "Tiny" / "two.png", picture(32, 40))
     (more,) = run()
     assert (row["images"], more["images"]) == ("1", "2")
 
@@ -226,24 +227,4 @@ def test_a_disk_that_fills_up_leaves_whole_files(run, tiny, small_disk):
         evaluate([MODEL], ["Tiny"], settings=["default"], **(run.keywords | {"answers": Filling}))
     small_disk(2**30)
     assert read_results(tiny) == rows
-    assert sorted(path.name for path in tiny.parent.iterdir()) == ["results.csv", "sets"]
-
-
-def test_two_evaluations_of_one_file_are_refused(run, tiny):
-    refused = []
-
-    class Meanwhile(Answers):
-        def __call__(self, request):
-            with pytest.raises(InUseError, match=r"results\.csv is written by another process: wait"):
-                run()
-            refused.append(request)
-            return super().__call__(request)
-
-    fixed = run.keywords | {"answers": Meanwhile}
-    rows = evaluate([MODEL], ["Tiny"], settings=["default"], **fixed)
-    assert len(refused) == 1
-    assert [row["method"] for row in rows] == ["Bicubic", f"SR-VAE-{sr.ModelName.of(MODEL).variant}"]
-    with only_writer(tiny), pytest.raises(SystemExit, match="written by another process"):
-        cli.main(["scores", "--models", "--sets", "Tiny", "--results", str(tiny)])
-    assert run() == rows  # nobody stands in the way any more
     assert sorted(path.name for path in tiny.parent.iterdir()) == ["results.csv", "sets"]

@@ -18,6 +18,7 @@ import srvae.benchmarks.evaluate
 import srvae.benchmarks.scoring
 import srvae_core as sr
 from pictures import picture
+from srvae import images
 from srvae.benchmarks.answers import SETTINGS, Request
 from srvae.benchmarks.results import read_results
 
@@ -90,7 +91,7 @@ def prepared(folder: Path) -> Path:
     for i in range(IMAGES):
         for place, image in (("sets/Tiny", picture(36, 40 + 4 * i)), ("peer/Tiny/x4", picture(36, 40 + 4 * i) // 2)):
             (folder / place).mkdir(parents=True, exist_ok=True)
-            sr.write_image(folder / place / f"image {i}.png", image)
+            images.write(folder / place / f"image {i}.png", image)
     return folder
 
 

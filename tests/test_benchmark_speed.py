@@ -14,7 +14,7 @@ def test_speed_prints_all_ratios(capsys):
     for scale in sr.SCALES:
         assert f"{scale}x: whole tiling" in text
     assert text.count("ratio 1/") == 8
-    assert text.count("precision auto") == 2
+    assert text.count("    draft ") == 2
     assert "threads" in text
 
 

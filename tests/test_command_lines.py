@@ -4,10 +4,13 @@ import argparse
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from srvae import cli
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 class CaughtError(BaseException):
@@ -25,6 +28,7 @@ def parsers(parser: argparse.ArgumentParser, name: str) -> Iterator[tuple[str, a
 
 @pytest.mark.parametrize("command", cli.COMMANDS)
 def test_every_option_has_help(command, monkeypatch):
+    """And every command is listed; paths that are defaults lie in the repository or the current folder."""
     plain = argparse.ArgumentParser.parse_args
 
     def caught(parser, *words):
@@ -33,13 +37,21 @@ def test_every_option_has_help(command, monkeypatch):
         raise CaughtError(parser)
 
     monkeypatch.setattr(argparse.ArgumentParser, "parse_args", caught)
+    for variable in ("SRVAE_VGG", "SRVAE_FEATURES"):  # of the user's, which are defaults
+        monkeypatch.delenv(variable, raising=False)
     with pytest.raises(CaughtError) as found:
         cli.main([command, "anything"])
-    for name, parser in parsers(found.value.args[0], command):
+    top = found.value.args[0]
+    for name, parser in parsers(top, command):
         assert parser.prog.startswith(f"srvae {command}")
+        assert parser.description or " " in name
+        assert name.removeprefix(command).strip() in top.format_help()
         for action in parser._actions:
             words = " ".join(action.option_strings) or action.dest
             assert action.help or isinstance(action, argparse._SubParsersAction), f"{name} {words}"
+            if isinstance(action.default, str | Path):
+                assert ".." not in str(action.default), f"{name} {words}"
+                assert (ROOT / action.default).is_relative_to(ROOT), f"{name} {words}"
 
 
 @pytest.mark.parametrize("words", [[], ["enlarge"], ["evaluate"], ["train"]])
@@ -49,6 +61,15 @@ def test_without_words_help_is_printed(words, capsys):
         cli.main(words)
     assert ended.value.code == 2
     assert capsys.readouterr().err.startswith("usage: srvae")
+
+
+@pytest.mark.parametrize("command", ["run", "recipe", "pack", "export", "join", "start", "sampling", "judge"])
+def test_a_command_of_training_says_what_it_lacks(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["train", command])
+    assert ended.value.code == 2
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "required: " in last or "--run FOLDER" in last
 
 
 @pytest.mark.slow

@@ -1,18 +1,11 @@
 """CSV files: what is written comes back, and nobody meets half a file."""
 
+import hashlib
+
 import pytest
 
-from srvae.csvfiles import (
-    PRINTED,
-    PUBLISHED,
-    REGISTRY,
-    RESULTS,
-    InUseError,
-    check_writable,
-    only_writer,
-    read_csv,
-    write_csv,
-)
+import srvae_core as sr
+from srvae.csvfiles import PRINTED, PUBLISHED, REGISTRY, RESULTS, check_writable, read_csv, weights_version, write_csv
 
 
 def test_rows_come_back(tmp_path):
@@ -105,21 +98,17 @@ def test_what_cannot_be_written_is_said_in_time(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_file_has_one_writer(tmp_path):
-    path = tmp_path / "t.csv"
-    (tmp_path / "link").symlink_to(tmp_path, target_is_directory=True)
-    (tmp_path / "alias.csv").symlink_to(path)
-    with only_writer(path):
-        for same in (path, tmp_path / "link" / "t.csv", tmp_path / "alias.csv"):
-            with pytest.raises(InUseError, match=r"t\.csv is written by another process"), only_writer(same):
-                pass
-        with only_writer(tmp_path / "other.csv"):
-            pass
-    for _ in range(2):  # and leaves it to the next, after an error as well
-        with pytest.raises(KeyError), only_writer(path):
-            raise KeyError
-    assert sorted(file.name for file in tmp_path.iterdir()) == ["alias.csv", "link"]
-
-
 def test_the_shipped_files_are_there():
     assert all(read_csv(path) for path in (RESULTS, PUBLISHED, PRINTED, REGISTRY))
+
+
+def test_weights_are_named_by_the_beginning_of_their_digest(tmp_path):
+    name = sr.available_models()[0]
+    content = sr.weights_path(name).read_bytes()
+    copy = tmp_path / "mine.safetensors"
+    copy.write_bytes(content)
+    assert weights_version(name) == weights_version(copy) == hashlib.sha256(content).hexdigest()[:8]
+    copy.write_bytes(content + b" ")
+    assert weights_version(copy) != weights_version(name)
+    with pytest.raises(FileNotFoundError):
+        weights_version("5x-D")

@@ -9,7 +9,7 @@ from srvae.training.checkpoints import load_checkpoint
 from srvae.training.discriminator import Discriminator, adversarial_terms
 from srvae.training.perceptual import Distances
 
-OPTIONS = {"stage": "latents", "initial": str(sr.WEIGHTS / sr.ModelName(4, "D").file), "shaping": 0, "batch": 2}
+OPTIONS = {"stage": "latents", "initial": str(sr.WEIGHTS / "SR_VAE_4x-D.safetensors"), "shaping": 0, "batch": 2}
 
 
 @pytest.fixture

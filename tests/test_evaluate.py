@@ -11,7 +11,7 @@ import torch
 
 import srvae_core as sr
 from benchmark_helpers import write_vgg
-from srvae import metrics, release
+from srvae import csvfiles, images, metrics, release
 from srvae.benchmarks.answers import ROUNDS, SAMPLES_PER_IMAGE, SETTINGS, VGG_SAMPLES, Answers, plan
 from srvae.benchmarks.evaluate import DEFAULT_SETS, enlarge_set, evaluate, print_rows
 from srvae.benchmarks.jobs import jobs, measured_models
@@ -23,7 +23,7 @@ from srvae.training.weights import save_model
 from srvae.vgg import VGG19
 
 MODEL = sr.available_models()[0]
-SCALE, VARIANT = sr.ModelName.of(MODEL).scale, sr.ModelName.of(MODEL).variant
+SCALE, VARIANT = int(MODEL[0]), MODEL.partition("x-")[2]
 # NIQE needs a file that is not shipped, and 192 pixels an edge; its own tests are elsewhere
 run_evaluate = functools.partial(evaluate, progress=False, niqe=False)
 
@@ -33,7 +33,7 @@ def tiny(tmp_path, monkeypatch, crops) -> Path:
     """A set "Tiny" of two 64x64 images; returns the results file to use."""
     (tmp_path / "sets" / "Tiny").mkdir(parents=True)
     for name in ("chelsea", "coffee"):
-        sr.write_image(tmp_path / "sets" / "Tiny" / f"{name}.png", crops[name][64:128, 64:128])
+        images.write(tmp_path / "sets" / "Tiny" / f"{name}.png", crops[name][64:128, 64:128])
     monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path / "sets"))
     return tmp_path / "results.csv"
 
@@ -46,7 +46,7 @@ def row_of(rows, method, settings):
 def test_bicubic_meets_the_published_rows(dataset, scale, benchmark_set):
     values = []
     for image in benchmark_set(dataset):
-        hr = sr.crop_to_multiple(image, scale)
+        hr = metrics.crop_to_multiple(image, scale)
         up = sr.enlarge(sr.downscale(hr, scale), scale)
         values.append(metrics.psnr_y(up, hr, scale))
     row = next(
@@ -63,14 +63,14 @@ def test_evaluate_writes_the_scores(tiny, shipped):
     fidelity, diversity = [], []
     for name in ("chelsea", "coffee"):
         hr, lr = pair("Tiny", name, SCALE)
-        answer = sr.super_resolve(lr, model, precision="float32")
+        answer = sr.super_resolve(lr, model)
         fidelity.append((metrics.psnr_y(answer, hr, SCALE), metrics.ssim_y(answer, hr, SCALE)))
-        sampler = sr.Sampler(model, lr, precision="float32")
+        sampler = sr.Sampler(model, lr)
         diversity.append(metrics.diversity([sampler(seed, 1.0) for seed in range(SAMPLES_PER_IMAGE)], hr))
     row = row_of(rows, f"SR-VAE-{VARIANT}", "default")
     assert [float(row["psnr"]), float(row["ssim"])] == pytest.approx(np.mean(fidelity, 0), abs=6e-5)
     assert (row["images"], row["niqe"], row["diversity"]) == ("2", "", "")
-    assert row["version"] == sr.weights_version(MODEL) + originals_version("Tiny")
+    assert row["version"] == csvfiles.weights_version(MODEL) + originals_version("Tiny")
     assert float(row["seconds"]) > 0
     sampled = row_of(rows, f"SR-VAE-{VARIANT}", "temperature 1")
     assert float(sampled["diversity"]) == pytest.approx(np.mean(diversity), abs=6e-5)
@@ -92,7 +92,7 @@ def test_the_vgg_distance_is_that_of_8_bit_answers(tiny, shipped):
         for setting, values in means.items():
             answers, _ = Answers(shipped(MODEL), lr)(SETTINGS[setting])
             inner = slice(SCALE, -SCALE)
-            x, y = (torch.cat([sr.rgb_tensor(a[inner, inner]) for a in images]) for images in (answers, [hr]))
+            x, y = (torch.cat([sr.to_tensor(a[inner, inner]) for a in pictures]) for pictures in (answers, [hr]))
             values.append(float(VGG19(file).distance(x[:VGG_SAMPLES], y.expand_as(x[:VGG_SAMPLES])).mean()))
     for setting, values in means.items():
         assert float(row_of(rows, f"SR-VAE-{VARIANT}", setting)["vgg"]) == pytest.approx(np.mean(values), abs=6e-5)
@@ -124,7 +124,7 @@ def test_evaluate_goes_on_where_it_was(tiny):
     assert len(calls) == 7  # other weights: computed anew
     assert {r["settings"] for r in rows} == {"default"}  # and what the old ones gave is gone
     originals = originals_version("Tiny")
-    assert {r["version"] for r in rows} == {sr.ANSWERS_SINCE + originals, sr.weights_version(MODEL) + originals}
+    assert {r["version"] for r in rows} == {originals, csvfiles.weights_version(MODEL) + originals}
     assert not tiny.with_suffix(".partial.csv").exists()
 
 
@@ -132,7 +132,7 @@ def test_a_picture_that_took_anothers_place_is_scored_anew(tiny, tmp_path, crops
     run = functools.partial(run_evaluate, [], ["Tiny"], scales=[4], results=tiny)
     before = row_of(run(), "Bicubic", "default")["psnr"]
     original = tmp_path / "sets" / "Tiny" / "coffee.png"
-    sr.write_image(original, np.full_like(sr.read_image(original), 90))
+    images.write(original, np.full_like(images.read(original), 90))
     assert float(row_of(run(), "Bicubic", "default")["psnr"]) > float(before) + 5
     assert originals_version("bundled") == originals_version("Set5") == ""  # known pictures
 
@@ -157,10 +157,10 @@ def test_answers_are_those_of_super_resolve(random_model, crops):
     model, lr = random_model(4), crops["coffee"][:20, :16]
     answers = Answers(model, lr)
     expected = {
-        "default": sr.super_resolve(lr, model, precision="float32"),
-        "unrounded": sr.super_resolve(lr, model, precision="float32", as_float=True),
-        "temperature 1": sr.super_resolve(lr, model, precision="float32", temperature=1.0),
-        "self-ensemble": sr.super_resolve(lr, model, precision="float32", self_ensemble=True),
+        "default": sr.super_resolve(lr, model),
+        "unrounded": sr.super_resolve(lr, model, as_float=True),
+        "temperature 1": sr.super_resolve(lr, model, temperature=1.0),
+        "self-ensemble": release.self_ensemble(lr, model),
         "release tiling": release.super_resolve(lr, model, as_float=True),
     }
     for name, answer in expected.items():
@@ -218,8 +218,8 @@ def test_a_peers_files_are_scored_like_our_own(tiny, tmp_path):
     folder = tmp_path / "peer" / "Tiny" / "x4"
     folder.mkdir(parents=True)
     up = {name: sr.enlarge(sr.downscale(load_image("Tiny", name), 4), 4) for name in ("chelsea", "coffee")}
-    sr.write_image(folder / "chelsea_PEER.png", up["chelsea"])
-    sr.write_image(folder / "coffee.png", up["coffee"])
+    images.write(folder / "chelsea_PEER.png", up["chelsea"])
+    images.write(folder / "coffee.png", up["coffee"])
     rows = run_evaluate([], ["Tiny"], peers={"Peer": str(tmp_path / "peer")}, scales=[4], results=tiny)
     peer, bicubic = row_of(rows, "Peer", "files"), row_of(rows, "Bicubic", "default")
     assert all(peer[k] == bicubic[k] for k in ("images", "psnr", "ssim", "lr_psnr"))
@@ -235,7 +235,7 @@ def test_evaluate_refuses_unknown_settings_before_it_computes(tiny):
 def test_originals_too_small_to_score_are_named_before_anything_is_computed(tiny, monkeypatch):
     folder = tiny.parent / "sets" / "Tiny"
     for name, size in (("dot", (3, 3)), ("line", (31, 400)), ("enough", (32, 39))):
-        sr.write_image(folder / f"{name}.png", np.zeros((*size, 3), np.uint8))
+        images.write(folder / f"{name}.png", np.zeros((*size, 3), np.uint8))
     monkeypatch.setattr("srvae.benchmarks.scoring.score", None)  # nothing may call it
     message = "at 8x an original needs 32x32 pixels to be scored: dot of Tiny has 3x3; line of Tiny has 31x400"
     with pytest.raises(ValueError, match=f"^{message}$"):
@@ -260,17 +260,17 @@ def test_the_smallest_original_can_be_scored(scale, least, crops):
 def test_models_that_cannot_be_scored_are_named(tmp_path, tiny):
     four, eight = sr.available_models(4)[0], sr.available_models(8)[0]
     damaged = tmp_path / "SR_VAE_4x-E.safetensors"
-    damaged.write_bytes((sr.WEIGHTS / sr.ModelName.of(four).file).read_bytes()[:1000])
+    damaged.write_bytes((sr.WEIGHTS / f"SR_VAE_{four}.safetensors").read_bytes()[:1000])
     (tmp_path / "folder.safetensors").mkdir()
     for name in sr.available_models(4):  # P's file holds only what differs from D's
-        shutil.copy(sr.WEIGHTS / sr.ModelName.of(name).file, tmp_path)
-    twin = tmp_path / f"twin-{sr.ModelName.of(four).variant}.safetensors"
-    shutil.copy(sr.WEIGHTS / sr.ModelName.of(sr.available_models(4)[-1]).file, twin)
+        shutil.copy(sr.WEIGHTS / f"SR_VAE_{name}.safetensors", tmp_path)
+    twin = tmp_path / f"twin-{four.partition('x-')[2]}.safetensors"
+    shutil.copy(sr.weights_path(sr.available_models(4)[-1]), twin)
     for models, scales, message in (
         ([four, str(tmp_path / "gone.safetensors")], [], r"no model '.*gone\.safetensors'"),
         (["5x-D"], [], "no model '5x-D'"),
         ([str(tmp_path / "folder.safetensors")], [], "no model"),
-        ([str(damaged)], [], r"SR_VAE_4x-E\.safetensors is no readable safetensors file"),
+        ([str(damaged)], [], r"SR_VAE_4x-E\.safetensors is not a readable weights file"),
         ([four, eight], [4], f"{eight} enlarges 8x, but only 4x was asked for"),
         ([], [5], "scales are 4 and 8, not 5"),
         ([four, str(twin)], [], "would both be called"),
@@ -281,7 +281,7 @@ def test_models_that_cannot_be_scored_are_named(tmp_path, tiny):
 
 
 def test_what_is_named_twice_counts_once(tiny):
-    twice = measured_models([MODEL, MODEL, str(sr.WEIGHTS / sr.ModelName.of(MODEL).file)])
+    twice = measured_models([MODEL, MODEL, str(sr.WEIGHTS / f"SR_VAE_{MODEL}.safetensors")])
     assert [model.model for model in twice] == [MODEL]
     planned = jobs(twice, ["Tiny", "Tiny"], ["default", "default"], scales=[SCALE, SCALE])
     assert [job.method for job in planned] == ["Bicubic", f"SR-VAE-{VARIANT}"]
@@ -314,6 +314,6 @@ def test_results_are_from_the_shipped_weights():
     rows = [r for r in read_csv(RESULTS) if r["method"].startswith("SR-VAE-")]
     if not rows:
         pytest.skip("data/results.csv has not been made yet")
-    versions = {name: sr.weights_version(name) for name in sr.available_models()}
+    versions = {name: csvfiles.weights_version(name) for name in sr.available_models()}
     for row in rows:
         assert row["version"] == versions[f"{row['scale']}x-{row['method'][-1]}"]

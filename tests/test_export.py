@@ -5,15 +5,16 @@ import shutil
 
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import srvae_core as sr
 from helpers import run_words, train_here, trainer
 from srvae.csvfiles import read_csv
-from srvae.training.checkpoints import read_record
+from srvae.training.checkpoints import averaged_weights, read_record
 from srvae.training.config import Config
-from srvae.training.export import export, join, lay_start, orphans, reissue, split
+from srvae.training.export import export, join, lay_start, split
 from srvae.training.trainer import starting_network
+from srvae.training.weights import save_model
 
 ONE_STEP = ("--steps", 1, "--batch", 2)
 
@@ -33,31 +34,60 @@ def test_export_ships_the_averaged_weights_with_a_card(runs, tmp_path):
     assert sorted(p.name for p in tmp_path.iterdir()) == ["README.md", "SR_VAE_4x-D.safetensors", "curves"]
     model = sr.load_model(path)
     averaged = load_file(runs[0] / "checkpoint.safetensors")["ema.feat2_1.weight"]
-    assert torch.allclose(model.feat2_1.weight, averaged, rtol=1e-3, atol=1e-6)
+    step = averaged.abs().amax((1, 2, 3), keepdim=True) / 127
+    assert ((model.feat2_1.weight - averaged).abs() <= 0.51 * step).all()
     (stage,) = read_record(runs[0])["history"]
     assert stage["steps"] == 1
     assert stage["command"].startswith("srvae train run ")
     assert stage["command"] in (tmp_path / "README.md").read_text("utf-8")
-    with pytest.raises(ValueError, match="8x-D"):
+    with pytest.raises(ValueError, match="the name must be 4x-D or 4x-P, not '8x-D'"):
         export(runs[0], "8x-D", tmp_path)
+    save_file({"a": torch.ones(1)}, tmp_path / "SR_VAE_4x-P.safetensors")  # of somebody else: the card has it, too
+    export(runs[0], "4x-D", tmp_path)
+    assert "how it was trained is not on record" in (tmp_path / "README.md").read_text("utf-8")
 
 
-def test_small_files_share_weights_too(runs, tmp_path):
+def test_p_is_stored_as_what_differs_from_d(runs, tmp_path):
     d, p = runs
-    whole = export(d, "4x-D", tmp_path, rank=4)
-    part = export(p, "4x-P", tmp_path, base="4x-D", rank=4, temperature=0.15)
-    assert part.stat().st_size < 0.2 * whole.stat().st_size
+    whole = export(d, "4x-D", tmp_path)
+    train_here("export", p, "4x-P", "--base", "4x-D", "--temperature", 0.15, "--folder", tmp_path)
+    part, card = tmp_path / "SR_VAE_4x-P.safetensors", (tmp_path / "README.md").read_text("utf-8")
+    assert part.stat().st_size < 0.2 * whole.stat().st_size < 2e6
     model, base = sr.load_model(part), sr.load_model(whole)
-    assert torch.equal(model.ip5.weight, base.ip5.weight)
+    for name in ("ip5", "feat2_1"):
+        assert torch.equal(model.get_submodule(name).weight, base.get_submodule(name).weight)
     assert (model.temperature, base.temperature) == (0.15, 0)
     assert not torch.equal(model.conv1_SR_s1.weight, base.conv1_SR_s1.weight)
     own = load_file(p / "checkpoint.safetensors")["ema.conv1_SR_s1.weight"]
     assert (model.conv1_SR_s1.weight - own).abs().max() < 0.01 * own.abs().max()
-    assert (tmp_path / "README.md").read_text("utf-8").count("a rest of rank 4 is kept") == 2
+    assert card.count("a rest of rank 16 is kept") == 2
+    assert "What is not in the file is 4x-D's." in card
+    assert "Answers at temperature 0.15" in card
+    assert [r["run"] for r in read_csv(tmp_path / "curves" / "4x-P.csv")] == ["d", "p"]
+    size = part.stat().st_size
+    save_model(model, part, base="4x-D")
+    assert part.stat().st_size == pytest.approx(size, rel=0.01), "loaded and written again it is no larger"
+    again = sr.load_model(part)
+    for name in ("ip5", "conv1_SR_s1"):
+        torch.testing.assert_close(again.get_submodule(name).weight, model.get_submodule(name).weight)
+
+
+def test_a_base_that_changes_is_noticed(runs, tmp_path):
+    d, p = runs
+    whole, part = export(d, "4x-D", tmp_path), export(p, "4x-P", tmp_path, base="4x-D")
     before = part.read_bytes()
-    with pytest.raises(ValueError, match=r"4x-D beside .* is stored with rank 4, and this is to be with rank None"):
-        export(p, "4x-P", tmp_path, base="4x-D")
+    with pytest.raises(ValueError, match="cannot have the base 4x-D: a base is another 4x model of rank 5"):
+        export(p, "4x-P", tmp_path, base="4x-D", rank=5)
     assert part.read_bytes() == before
+    train_here("export", d, "4x-D", "--rank", 5, "--folder", tmp_path)
+    differs = r"SR_VAE_4x-P\.safetensors holds only what differs from 4x-D, and .* is missing or has changed since"
+    with pytest.raises(ValueError, match=differs):
+        sr.load_model(part)
+    whole.unlink()
+    with pytest.raises(ValueError, match=differs):
+        sr.load_model(part)
+    with pytest.raises(FileNotFoundError, match="the base 4x-D is not beside"):
+        export(p, "4x-P", tmp_path, base="4x-D")
 
 
 def test_a_start_is_the_answer_alone(runs, tmp_path):
@@ -66,79 +96,18 @@ def test_a_start_is_the_answer_alone(runs, tmp_path):
     for number, from_where in enumerate((source, p)):
         folder = lay_start(from_where, tmp_path / f"start{number}")
         assert (folder / "checkpoint.safetensors").stat().st_size < 6e6
-        wanted = sr.load_model(source)
+        wanted = averaged_weights(p) if from_where == p else sr.load_model(source).state_dict()
         for stage, new_latents in (("answer", False), ("latents", True)):
             run = trainer(tmp_path, initial=str(folder), stage=stage, shaping=0)
             assert run.new_latents == new_latents
             for name in ("feat3_1.weight", "conv1_SR_s2.weight", "SR_res.weight"):
-                torch.testing.assert_close(
-                    run.net.get_parameter(name), wanted.get_parameter(name), rtol=2e-3, atol=1e-6
-                )
+                torch.testing.assert_close(run.net.get_parameter(name).detach(), wanted[name], rtol=2e-3, atol=1e-6)
         assert run.history[0]["command"] == read_record(d)["history"][0]["command"]
     train_here("start", source, tmp_path / "by command")
     assert read_record(tmp_path / "by command") == read_record(tmp_path / "start0")
     with pytest.raises(FileNotFoundError):
         lay_start(tmp_path / "nowhere.safetensors", tmp_path / "none")
     assert not (tmp_path / "none").exists()
-
-
-def test_p_is_stored_as_what_differs_from_d(runs, tmp_path):
-    d, p = runs
-    weights = tmp_path / "weights"
-    whole = export(d, "4x-D", weights)
-    part = export(p, "4x-P", weights, base="4x-D")
-    assert part.stat().st_size < 2e6 < 2e7 < whole.stat().st_size
-    model, base = sr.load_model(part), sr.load_model(whole)
-    assert torch.equal(model.ip5.weight, base.ip5.weight)
-    assert torch.equal(model.feat2_1.weight, base.feat2_1.weight)
-    own = load_file(p / "checkpoint.safetensors")["ema.conv1_SR_s1.weight"]
-    assert torch.allclose(model.conv1_SR_s1.weight, own, rtol=1e-3, atol=1e-6)
-    assert not torch.equal(model.conv1_SR_s1.weight, base.conv1_SR_s1.weight)
-    assert "What is not in the file is 4x-D's." in (weights / "README.md").read_text("utf-8")
-    assert [r["run"] for r in read_csv(weights / "curves" / "4x-P.csv")] == ["d", "p"]
-    old = shutil.copytree(weights, tmp_path / "old")
-    export(p, "4x-D", weights)  # another base
-    with pytest.raises(ValueError, match="another 4x-D"):
-        sr.load_model(part)
-    reissue(old / part.name, "4x-P", weights, base="4x-D", temperature=0.5)
-    with pytest.raises(ValueError, match="the name must be 4x-D or 4x-P, not '8x-P'"):
-        reissue(old / part.name, "8x-P", weights)
-    assert sr.load_model(part).temperature == 0.5
-    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), sr.load_model(part).parameters(), strict=True))
-    assert "Answers at temperature 0.5" in (weights / "README.md").read_text("utf-8")
-    whole.unlink()
-    with pytest.raises(FileNotFoundError, match="SR_VAE_4x-D"):
-        sr.load_model(part)
-
-
-def test_p_loaded_and_written_again_is_no_larger(runs, tmp_path):
-    d, p = runs
-    weights = tmp_path / "weights"
-    export(d, "4x-D", weights, rank=4)
-    part = export(p, "4x-P", weights, base="4x-D", rank=4)
-    size, model = part.stat().st_size, sr.load_model(part)
-    reissue(part, "4x-P", weights, base="4x-D", rank=4)
-    assert part.stat().st_size == pytest.approx(size, rel=0.01)
-    again = sr.load_model(part)
-    for name in ("ip5", "conv1_SR_s1"):
-        torch.testing.assert_close(again.get_submodule(name).weight, model.get_submodule(name).weight)
-
-
-def test_a_base_that_is_replaced_names_who_rested_on_it(runs, tmp_path, capsys):
-    d, p = runs
-    whole = export(d, "4x-D", tmp_path, rank=4)
-    export(p, "4x-P", tmp_path, base="4x-D", rank=4)
-    assert orphans(whole) == []
-    train_here("reissue", whole, "4x-D", "--rank", 5, "--folder", tmp_path)
-    said = capsys.readouterr()
-    assert str(whole) in said.out
-    assert "4x-P rests on the file that was here before" in said.err
-    with pytest.raises(ValueError, match="shares the weights of another 4x-D"):
-        sr.load_model(tmp_path / "SR_VAE_4x-P.safetensors")
-    train_here("export", p, "4x-P", "--base", "4x-D", "--rank", 5, "--folder", tmp_path)
-    assert orphans(whole) == []
-    train_here("reissue", whole, "4x-D", "--folder", tmp_path / "new" / "folder")  # which is made
-    assert sr.load_model(tmp_path / "new" / "folder" / whole.name).scale == 4
 
 
 @pytest.mark.slow
@@ -152,31 +121,31 @@ def test_a_run_from_a_weights_file_learns_from_its_self_ensemble(photograph_fold
     history = read_record(tmp_path / "run")["history"]
     assert [stage["stage"] for stage in history] == ["answer", "latents", "answer"]
     assert "--teacher self --teacher-share 0.8" in history[-1]["command"]
-    path = export(tmp_path / "run", "4x-D", tmp_path / "again")
-    before, after = sr.load_model(file), sr.load_model(path)
+    before, after = sr.load_model(file), averaged_weights(tmp_path / "run")
     for name in ("ip5", "ip6", "generator1", "generator2", "decoder1"):
-        assert torch.equal(before.get_submodule(name).weight, after.get_submodule(name).weight), name
-    assert not torch.equal(before.feat2_1.weight, after.feat2_1.weight)
+        assert torch.equal(before.get_submodule(name).weight, after[f"{name}.weight"]), name
+    assert not torch.equal(before.feat2_1.weight, after["feat2_1.weight"])
     factor = history[-1].get("noise_factor", 1.0)  # 1 where no other has a lower energy score
-    assert torch.allclose(after.ip4.weight, factor * before.ip4.weight, rtol=0.02, atol=1e-4)
+    torch.testing.assert_close(after["ip4.weight"], factor * before.ip4.weight, rtol=1e-3, atol=0)
+    export(tmp_path / "run", "4x-D", tmp_path / "again")
     curve = read_csv(tmp_path / "again" / "curves" / "4x-D.csv")
     assert [row["run"] for row in curve] == ["d", "latents", "run", "run"]
     assert "its own self-ensemble" in (tmp_path / "again" / "README.md").read_text("utf-8")
 
     net, _, new = starting_network(Config(run="x", stage="latents", initial=str(tmp_path / "run")))
     assert not new, "trained latents must not start anew"
-    assert torch.allclose(net.ip4.weight, after.ip4.weight, rtol=1e-2, atol=1e-4)
+    assert torch.equal(net.ip4.weight, after["ip4.weight"])
 
 
 @pytest.fixture
 def pieces(runs, tmp_path):
-    """D and P in pieces of a megabyte, and the folder that they were cut from."""
+    """D and P in pieces of a third of a megabyte, and the folder that they were cut from."""
     weights, out = tmp_path / "weights", tmp_path / "out"
     files = [export(runs[0], "4x-D", weights), export(runs[1], "4x-P", weights, base="4x-D")]
-    names = [path.name for path in split(files, out, 10**6)]
+    names = [path.name for path in split(files, out, 333_333)]
     assert names[-1] == "pieces.json"
     assert len(names) == len(set(names)) > 20
-    assert max(path.stat().st_size for path in out.iterdir()) <= 10**6
+    assert max(path.stat().st_size for path in out.iterdir()) <= 333_333
     shutil.copy(weights / "curves" / "4x-P.csv", out)
     return weights, out
 

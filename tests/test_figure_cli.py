@@ -1,4 +1,4 @@
-"""The command line of draw.py."""
+"""The command line srvae draw."""
 
 import re
 from types import SimpleNamespace

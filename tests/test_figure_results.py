@@ -57,7 +57,7 @@ def test_the_best_sample_has_the_lowest_niqe_of_those_that_lose_little():
     assert best_sample(4, d + walked("SR-VAE-P", 4, (0.25, 29, 4.9))) == ("SR-VAE-P", 0.25)
     assert best_sample(4, d + p, loss=3, only=1.0) == ("SR-VAE-D", 1.0)
     assert best_sample(4, d + p, loss=3) == ("SR-VAE-P", 0.5)
-    with pytest.raises(LookupError, match=r"evaluate\.py scores"):
+    with pytest.raises(LookupError, match=r"srvae evaluate scores"):
         best_sample(8, d + p)
     with pytest.raises(LookupError, match=r"no sample comes within 0\.1 dB"):
         best_sample(4, d + p, loss=0.1)
@@ -156,5 +156,5 @@ def test_every_point_is_a_number_of_the_results(draw):
 
 @pytest.mark.parametrize("draw", [temperature, quality_vs_time])
 def test_missing_rows_name_the_command(draw):
-    with pytest.raises(LookupError, match=r"evaluate\.py scores --sets"):
+    with pytest.raises(LookupError, match=r"srvae evaluate scores --sets"):
         draw([])

@@ -3,7 +3,7 @@
 import pytest
 
 from srvae.csvfiles import read_csv
-from srvae.training.files import append_row, forget_rows, write_text
+from srvae.training.files import append_row, forget_rows, log_row, write_text
 
 
 def test_columns_never_shift_whatever_is_missing_the_second_time(tmp_path, capsys):
@@ -13,6 +13,8 @@ def test_columns_never_shift_whatever_is_missing_the_second_time(tmp_path, capsy
     append_row(log, {"step": 3, "psnr": 22.0, "kl": 0.5, "answer": 3.0})
     assert log.read_text("utf-8") == "step,answer,vgg,psnr,kl\n1,5.0,7.0,20.0,\n2,4.0,,21.0,\n3,3.0,,22.0,0.5\n"
     assert "'psnr': 22.0" in capsys.readouterr().out
+    log_row(log, {"step": 3, "psnr": 23.0})
+    assert read_csv(log)[2:] == [{"step": "3", "answer": "3.0", "vgg": "", "psnr": "23.0", "kl": "0.5"}], "not twice"
 
 
 def test_a_log_forgets_what_will_be_done_again(tmp_path):

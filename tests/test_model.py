@@ -8,59 +8,38 @@ import torch.nn.functional as F
 import srvae_core as sr
 from srvae.training.weights import on_grid
 
-# Output shape of every layer for one 128x128 patch, in the order in which they run.
+each_scale = pytest.mark.parametrize("scale", sr.SCALES)
+
+# Output shapes of the layers for one 128x128 patch.
 STAGES = {
     4: {
-        "feat1_1": (64, 128, 128),
-        "feat1_2": (64, 128, 128),
-        "feat2_1": (128, 64, 64),
-        "feat2_2": (128, 64, 64),
-        "feat3_1": (256, 32, 32),
-        "feat3_2": (256, 32, 32),
-        "input1": (128, 32, 32),
-        "input2": (64, 32, 32),
-        "encoder1": (256, 16, 16),
-        "encoder2": (256, 16, 16),
-        "encoder3": (128, 16, 16),
-        "ip1": (4096,),
-        "ip2": (2048,),
-        "ip3": (2048,),
-        "generator1": (512,),
-        "generator2": (1024,),
-        "ip4": (2048,),
-        "ip5": (2048,),
-        "ip6": (4096,),
-        "decoder1": (64, 32, 32),
-        "relu_decoder1": (128, 32, 32),
-        "conv1_SR_s1": (32, 64, 64),
-        "conv2_SR_s1": (32, 32, 32),
-        "local_output_SR_s1": (32, 32, 32),
-        "conv3_SR_s1": (32, 64, 64),
-        "local_conv1_SR_s1": (32, 64, 64),
-        "relu_output_SR_s1": (32, 64, 64),
-        "conv1_SR_s2": (32, 128, 128),
-        "conv2_SR_s2": (32, 64, 64),
-        "local_output_SR_s2": (32, 64, 64),
-        "conv3_SR_s2": (32, 128, 128),
-        "local_conv1_SR_s2": (32, 128, 128),
-        "relu_output_SR_s2": (32, 128, 128),
-        "SR_res": (3, 128, 128),
+        (64, 128, 128): "feat1_1 feat1_2",
+        (128, 64, 64): "feat2_1 feat2_2",
+        (256, 32, 32): "feat3_1 feat3_2",
+        (128, 32, 32): "input1 relu_decoder1",
+        (64, 32, 32): "input2 decoder1",
+        (256, 16, 16): "encoder1 encoder2",
+        (128, 16, 16): "encoder3",
+        (4096,): "ip1 ip6",
+        (2048,): "ip2 ip3 ip4 ip5",
+        (512,): "generator1",
+        (1024,): "generator2",
+        (32, 32, 32): "conv2_SR_s1 local_output_SR_s1",
+        (32, 64, 64): "conv1_SR_s1 conv3_SR_s1 local_conv1_SR_s1 relu_output_SR_s1 conv2_SR_s2 local_output_SR_s2",
+        (32, 128, 128): "conv1_SR_s2 conv3_SR_s2 local_conv1_SR_s2 relu_output_SR_s2",
+        (3, 128, 128): "SR_res",
     },
     8: {
-        "feat3_2": (256, 32, 32),
-        "feat4_1": (512, 16, 16),
-        "feat4_2": (512, 16, 16),
-        "input2": (64, 16, 16),
-        "encoder1": (256, 16, 16),
-        "encoder2": (128, 16, 16),
-        "encoder3": (128, 16, 16),
-        "ip3": (2048,),
-        "decoder1": (64, 16, 16),
-        "relu_decoder1": (128, 16, 16),
-        "relu_output_SR_s1": (32, 32, 32),
-        "relu_output_SR_s2": (32, 64, 64),
-        "relu_output_SR_s3": (32, 128, 128),
-        "SR_res": (3, 128, 128),
+        (256, 32, 32): "feat3_2",
+        (512, 16, 16): "feat4_1 feat4_2",
+        (64, 16, 16): "input2 decoder1",
+        (256, 16, 16): "encoder1",
+        (128, 16, 16): "encoder2 encoder3 relu_decoder1",
+        (2048,): "ip3",
+        (32, 32, 32): "relu_output_SR_s1",
+        (32, 64, 64): "relu_output_SR_s2",
+        (32, 128, 128): "relu_output_SR_s3",
+        (3, 128, 128): "SR_res",
     },
 }
 
@@ -84,10 +63,11 @@ STDS = {
 def test_parameter_count(scale, encoder, millions):
     with torch.device("meta"):
         net = sr.SRVAE(scale, encoder=encoder)
+    assert net.has_encoder == encoder
     assert round(sum(p.numel() for p in net.parameters()) / 1e6, 2) == millions
 
 
-@pytest.mark.parametrize("scale", [4, 8])
+@each_scale
 def test_shape_of_every_stage(scale):
     """Traced without computing: the meta device knows shapes only."""
     with torch.device("meta"):
@@ -101,15 +81,17 @@ def test_shape_of_every_stage(scale):
     assert net.generator(up).shape == (2, 1024)
     assert net.latent_map(z).shape == ((2, 4, 32, 32) if scale == 4 else (2, 16, 16, 16))
     assert [t.shape for t in net.encode(up, up)] == [(2, 1024), (2, 1024)]
-    assert {k: (2, *v) for k, v in STAGES[scale].items()} == {k: seen[k] for k in STAGES[scale]}
+    for shape, names in STAGES[scale].items():
+        assert {name: seen[name] for name in names.split()} == dict.fromkeys(names.split(), (2, *shape))
     assert seen.keys() == {row.name for row in sr.release_layers(scale, encoder=True)}, "a layer was never run"
 
 
-@pytest.mark.parametrize("scale", [4, 8])
+@each_scale
 def test_release_initial_values(scale):
+    expected = {name: std for std, names in STDS.items() for name in names}
+    assert all(layer.std == expected.get(layer.name, 0.0) for layer in sr.release_layers(scale, encoder=True))
     torch.manual_seed(0)
     net = sr.SRVAE(scale)
-    expected = {name: std for std, names in STDS.items() for name in names}
     for layer in sr.release_layers(scale):
         module = net.get_submodule(layer.name)
         if layer.kind == "prelu":
@@ -122,24 +104,12 @@ def test_release_initial_values(scale):
         assert not module.bias.any()
 
 
-def test_encoder_fillers():
-    expected = {name: std for std, names in STDS.items() for name in names}
-    for scale in (4, 8):
-        for layer in sr.release_layers(scale, encoder=True):
-            assert layer.std == expected.get(layer.name, 0.0), layer.name
-
-
-@pytest.mark.parametrize("scale", [4, 8])
-def test_last_layer_tells_the_form(scale):
-    for residual, name in ((True, "SR_res"), (False, "SR")):
-        layers = sr.release_layers(scale, residual=residual)
-        assert layers[-1].name == name
-        assert layers[:-1] == sr.release_layers(scale, residual=not residual)[:-1]
-
-
-def test_residual_adds_the_input():
+def test_only_the_training_nets_add_the_input():
+    """Their last layer is SR_res, that of the deploy nets SR."""
     torch.manual_seed(1)
     net, deploy = sr.SRVAE(4), sr.SRVAE(4, residual=False)
+    assert [layer.name for layer in (net.layers[-1], deploy.layers[-1])] == ["SR_res", "SR"]
+    assert net.layers[:-1] == deploy.layers[:-1]
     deploy.load_state_dict({k.replace("SR_res", "SR"): v for k, v in net.state_dict().items()})
     up, z = torch.rand(1, 3, 128, 128), torch.randn(1, 1024)
     with torch.inference_mode():
@@ -162,7 +132,7 @@ def test_generator_is_normalised(random_model):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scale", [4, 8])
+@each_scale
 def test_posterior_form(scale):
     """Concatenate LR and HR features, ReLU, at 4x max-pool; ip3's first half is mu, its second logsd."""
     torch.manual_seed(2)
@@ -188,7 +158,7 @@ def test_posterior_form(scale):
     assert (mu - swapped).abs().max() > 1e-3, "LR and HR play different parts"
 
 
-@pytest.mark.parametrize("scale", [4, 8])
+@each_scale
 def test_generator_on_the_lr_grid_is_the_full_layer(scale):
     """On exactly enlarged patches the compressed generator1 computes what its 49,152 columns do."""
     torch.manual_seed(3)
@@ -209,34 +179,21 @@ def test_generator_on_the_lr_grid_is_the_full_layer(scale):
     assert gap > 0.1, "detail that no enlargement has is seen by the full layer only"
 
 
-def test_other_sizes_than_a_patch():
-    net = sr.SRVAE(8, grid_generator=True)
-    up, maps = torch.rand(1, 3, 40, 72), torch.rand(1, 16, 5, 9)
-    with torch.inference_mode():
-        assert net.reconstruct(net.input_code(net.features(up)), maps, up).shape == up.shape
-
-
-def test_clear_errors():
-    for scale in (2, 3, "4", None):
-        with pytest.raises(ValueError, match="scale must be 4 or 8"):
-            sr.SRVAE(scale)
-    net = sr.SRVAE(4, grid_generator=True)
-    with pytest.raises(ValueError, match=r"patches of shape \(B, 3, 128, 128\), not \(1, 3, 64, 64\)"):
-        net.generator(torch.rand(1, 3, 64, 64))
-    assert not net.has_encoder
-    with pytest.raises(RuntimeError, match="without its encoder"):
-        net.encode(torch.rand(1, 3, 128, 128), torch.rand(1, 3, 128, 128))
-
-
-@pytest.mark.parametrize("scale", [4, 8])
+@each_scale
 def test_units_compute_the_same_with_and_without_gradients(random_model, scale):
-    """Without them PReLUs work in place, which must change neither the answer nor what goes in."""
-    net = random_model(scale)
-    n = 128 // scale
-    inputs = [torch.randn(1, 64, n, n), torch.rand(1, 16 if scale == 8 else 4, n, n), torch.rand(1, 3, 128, 128)]
+    """Without them PReLUs work in place, which must change neither the answer nor what goes in; sizes may be any."""
+    net, (height, width) = random_model(scale), (128 // scale, 72 // scale)
+    inputs = torch.randn(1, 64, height, width), torch.rand(1, scale**2 // 4, height, width), torch.rand(1, 3, 128, 72)
     before = [t.clone() for t in inputs]
     wanted = net.reconstruct(*inputs)
+    assert wanted.shape == (1, 3, 128, 72)
     for mode in (torch.no_grad, torch.inference_mode):
         with mode():
             torch.testing.assert_close(net.reconstruct(*inputs), wanted, rtol=0, atol=1e-6)
     assert all(torch.equal(a, b) for a, b in zip(inputs, before, strict=True))
+
+
+def test_scales_that_do_not_exist_are_refused():
+    for scale in (2, 3, "4", None):
+        with pytest.raises(ValueError, match="scale must be 4 or 8"):
+            sr.SRVAE(scale)

@@ -7,6 +7,7 @@ import torch
 
 import srvae_core as sr
 from helpers import patches
+from srvae import release
 from srvae.training.patches import Batch, Patches, held_out_patches, matlab_enlarge
 from srvae.training.photographs import Photographs, load_photographs
 
@@ -44,7 +45,7 @@ def slices(source: Patches, step: int, margin: int) -> Batch:
         up = sr.enlarge(lr, s)[y * s :, x * s :][:128, :128]
         padded = np.pad(lr, ((margin, margin), (margin, margin), (0, 0)), mode="edge")
         parts = (up, hr[y * s :, x * s :][:128, :128], padded[y : y + n + 2 * margin, x : x + n + 2 * margin])
-        batches.append([sr.turn(sr.to_tensor(np.ascontiguousarray(part)), k) for part in parts])
+        batches.append([release.turn(sr.to_tensor(np.ascontiguousarray(part)), k) for part in parts])
     return Batch(*(torch.cat(part) for part in zip(*batches, strict=True)))
 
 

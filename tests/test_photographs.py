@@ -10,6 +10,7 @@ import pytest
 import skimage.data
 
 import srvae_core as sr
+from srvae import images
 from srvae.training.packing import detail_map, most_detailed_window, write_pack
 from srvae.training.patches import Patches, held_out_patches
 from srvae.training.photographs import HELD_OUT, load_photographs
@@ -22,8 +23,8 @@ def folder(tmp_path):
     (root / "b").mkdir(parents=True)
     image = skimage.data.astronaut()
     for i in range(10):
-        sr.write_image(root / f"{i}.png", np.ascontiguousarray(image[20 * i : 20 * i + 150, 30 * i : 30 * i + 170]))
-    sr.write_image(root / "b" / "last.png", np.ascontiguousarray(image[:160, :160]))
+        images.write(root / f"{i}.png", np.ascontiguousarray(image[20 * i : 20 * i + 150, 30 * i : 30 * i + 170]))
+    images.write(root / "b" / "last.png", np.ascontiguousarray(image[:160, :160]))
     return root
 
 
@@ -39,7 +40,7 @@ def many(tmp_path):
         if i % 2:
             crop[:, :130] = 128
         name = f"{i:03d}.{'bmp' if i == HELD_OUT else 'png'}"
-        sr.write_image(root / name, crop)
+        images.write(root / name, crop)
         rows.append({"file": name, "source": f"source {i % 3}", "licence": "CC0"})
     with (root / "sources.csv").open("w", newline="") as f:
         writer = csv.DictWriter(f, rows[0])
@@ -62,32 +63,40 @@ def test_what_is_no_photograph_is_passed_over_or_named(folder, tmp_path, capsys)
     usual = load_photographs(folder, 4).names
     (folder / "._0.png").write_bytes(b"what macOS writes beside a file")
     (folder / ".hidden").mkdir()
-    sr.write_image(folder / ".hidden" / "x.png", skimage.data.astronaut())
+    images.write(folder / ".hidden" / "x.png", skimage.data.astronaut())
     (folder / "named like one.png").mkdir()
     (folder / "notes.txt").write_text("no photograph")
     assert load_photographs(folder, 4).names == usual
     (folder / "torn.jpg").write_bytes(b"\xff\xd8 cut short")
     assert load_photographs(folder, 4).names == usual  # one of twelve
     assert "torn.jpg is no image" in capsys.readouterr().out
-    sr.write_image(folder / "small.png", np.zeros((100, 300, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"2 of 13 photographs .* cannot be used"):
-        load_photographs(folder, 4)
-    assert "small.png is smaller than a patch, 128x128" in capsys.readouterr().out
-    sr.write_image(folder / "small.png", np.zeros((5, 5, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"2 of 13 photographs .* cannot be used"):
-        load_photographs(folder, 4)
-    assert "small.png is smaller than a patch, 128x128" in capsys.readouterr().out
+    for size in ((100, 300), (5, 5)):
+        images.write(folder / "small.png", np.zeros((*size, 3), np.uint8))
+        with pytest.raises(ValueError, match=r"2 of 13 photographs .* cannot be used"):
+            load_photographs(folder, 4)
+        assert "small.png is smaller than a patch, 128x128" in capsys.readouterr().out
 
 
 def test_linked_folders_are_searched_once(folder, tmp_path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
-    sr.write_image(elsewhere / "far.png", skimage.data.coffee())
+    images.write(elsewhere / "far.png", skimage.data.coffee())
     os.symlink(elsewhere, folder / "link")
     os.symlink(folder, elsewhere / "circle")
     names = load_photographs(folder, 4).names
     assert names.count("link/far.png") == 1
     assert len(names) == 12
+
+
+def test_pipes_and_links_to_nowhere_are_left_out(many, capsys):
+    pipes = [os.mkfifo] if hasattr(os, "mkfifo") else []  # Windows has none
+    for make in pipes:
+        make(many / "pipe.jpg")  # whoever opened it would wait for ever
+    os.symlink(many / "nowhere", many / "link.png")
+    assert len(load_photographs(many, 4)) == HELD_OUT + 2
+    said = capsys.readouterr().out
+    assert "left out: link.png is no file" in said
+    assert said.count("left out: pipe.jpg is no file") == len(pipes)
 
 
 def test_no_photographs(tmp_path):
@@ -98,6 +107,11 @@ def test_no_photographs(tmp_path):
     (tmp_path / "text").write_text("no pack")
     with pytest.raises(ValueError, match="text is no pack of photographs"):
         load_photographs(tmp_path / "text", 4)
+    with zipfile.ZipFile(tmp_path / "bomb", "w", zipfile.ZIP_DEFLATED) as pack:
+        pack.writestr("index.csv", "file\nbomb.png\n")
+        pack.writestr("bomb.png", bytes(50_000_000))
+    with pytest.raises(ValueError, match=r"bomb is no pack of photographs, or damaged: it would unpack to far more"):
+        load_photographs(tmp_path / "bomb", 4)
 
 
 def test_a_lossless_pack_gives_the_folders_patches(many, tmp_path):
@@ -156,11 +170,7 @@ def test_windows_lie_inside_and_hold_a_patch(size, share):
     image[y : y + 30, x : x + 30] = rng.integers(0, 255, image[y : y + 30, x : x + 30].shape)
     top, left, height, width = most_detailed_window(detail_map(image), size, share)
     assert min(height, width) >= 128
-    assert top >= 0
-    assert left >= 0
-    assert top + height <= size[0]
-    assert left + width <= size[1]
-    assert top <= y + 15 < top + height
-    assert left <= x + 15 < left + width
+    assert 0 <= top <= y + 15 < top + height <= size[0]
+    assert 0 <= left <= x + 15 < left + width <= size[1]
     if share == 1:
         assert (height, width) == size

@@ -152,16 +152,16 @@ def test_loaded_model_enlarges(nets):
     model = release.load_caffemodel(path, scale=scale)
     assert not model.training
     assert not model.has_encoder
-    lr = np.random.default_rng(0).integers(0, 256, (9, 7, 3), dtype=np.uint8)
-    assert sr.super_resolve(lr, model, temperature=10).shape == (9 * scale, 7 * scale, 3)
+    assert sr.super_resolve(picture(9, 7), model, temperature=10).shape == (9 * scale, 7 * scale, 3)
 
 
 def changed_file(tmp_path, changes: dict[str, list[np.ndarray] | None]) -> Path:
-    """A 4x deploy file with some layers changed or (None) left out."""
-    state = sr.SRVAE(4, residual=False).state_dict()
+    """A 4x deploy file of zeros with some layers changed or (None) left out."""
+    with torch.device("meta"):
+        state = sr.SRVAE(4, residual=False).state_dict()
     blobs = {}
     for name, tensor in state.items():  # a layer's weight, then its bias
-        blobs.setdefault(name.split(".")[0], []).append(tensor.numpy())
+        blobs.setdefault(name.split(".")[0], []).append(np.zeros(tensor.shape, np.float32))
     blobs = {name: arrays for name, arrays in (blobs | changes).items() if arrays}
     path = tmp_path / "changed.caffemodel"
     path.write_bytes(caffemodel(blobs).SerializeToString())
@@ -177,27 +177,22 @@ def test_training_snapshot_warns_of_layers_left_aside(tmp_path):
     assert caught[0].filename == __file__, "the warning points at the caller"
 
 
+ENCODER = ("encoder1", "encoder2", "encoder3", "ip1", "ip2", "ip3")
+MISFITS = {
+    "layer missing": ({"ip5": None}, 'Missing key.*"ip5.weight", "ip5.bias"'),
+    "bias missing": ({"feat1_1": [np.ones((64, 3, 3, 3))]}, 'Missing key.*"feat1_1.bias"'),
+    "transposed": ({"ip4": [np.ones((1024, 2048)), np.ones(2048)]}, r"ip4\.weight.*\[1024, 2048\].*\[2048, 1024\]"),
+    "NaN": ({"SR": [np.full((3, 32, 3, 3), np.nan), np.ones(3)]}, "not finite numbers in SR.weight"),
+    "encoder": ({name: [np.ones((1, 2))] for name in ENCODER}, r"encoder1\.weight.*\[1, 2\].*\[256, 512, 3, 3\]"),
+}
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"ip5": None}, "missing ip5.weight; missing ip5.bias"),
-        ({"feat1_1": [np.ones((64, 3, 3, 3), np.float32)]}, "missing feat1_1.bias"),
-        (
-            {"ip4": [np.ones((1024, 2048), np.float32), np.ones(2048, np.float32)]},
-            "ip4.weight is (1024, 2048), should be (2048, 1024)",
-        ),
-        ({"SR": [np.full((3, 32, 3, 3), np.nan, np.float32), np.ones(3, np.float32)]}, "SR.weight has values that are"),
-        (
-            {name: [np.ones((1, 2), np.float32)] for name in ("encoder1", "encoder2", "encoder3", "ip1", "ip2", "ip3")},
-            "encoder1.weight is (1, 2), should be (256, 512, 3, 3)",
-        ),
-    ],
-    ids=["layer missing", "bias missing", "transposed", "NaN", "encoder"],
-)
-def test_files_that_do_not_fit(tmp_path, changes, message):
+@pytest.mark.parametrize("name", MISFITS)
+def test_files_that_do_not_fit(tmp_path, name):
+    changes, message = MISFITS[name]
     path = changed_file(tmp_path, changes)
-    with pytest.raises(ValueError, match=re.escape(message)):
+    with pytest.raises(ValueError, match=rf"(?s)changed\.caffemodel (does not fit|has values).*{message}"):
         release.load_caffemodel(path, scale=4)
     path.unlink()
 
@@ -206,9 +201,9 @@ def test_files_that_do_not_fit(tmp_path, changes, message):
 def test_wrong_scale(nets):
     scale, path, _, _ = nets
     other = 12 - scale
-    with pytest.raises(ValueError, match=f"does not fit the {other}x SR-VAE: .*input1.weight is"):
+    with pytest.raises(ValueError, match=rf"(?s)does not fit the {other}x SR-VAE: .*size mismatch for input1\.weight"):
         release.load_caffemodel(path, scale=other)
-    with pytest.raises(ValueError, match="is a Caffe model: load_caffemodel"):
+    with pytest.raises(ValueError, match=r"VAE_Deploy\.caffemodel is not a readable weights file"):
         sr.load_model(path)
     with pytest.raises(FileNotFoundError):
         release.load_caffemodel(path.with_name("gone.caffemodel"), scale=scale)
@@ -227,27 +222,6 @@ def test_truncated_file(nets, tmp_path):
     cut.unlink()
 
 
-def test_shape_and_numbers_disagree(tmp_path):
-    net = caffemodel({"feat1_1": [np.ones(5, np.float32)]})
-    net.layer[0].blobs[0].shape.dim[:] = [64, 3, 3, 3]
-    path = tmp_path / "short.caffemodel"
-    path.write_bytes(net.SerializeToString())
-    with pytest.raises(ValueError, match=re.escape("feat1_1 holds 5 numbers for the shape (64, 3, 3, 3)")):
-        release.load_caffemodel(path, scale=4)
-    net.layer[0].blobs[0].data = b"\0" * 7
-    path.write_bytes(net.SerializeToString())
-    with pytest.raises(ValueError, match=r"short\.caffemodel.*feat1_1"):
-        release.load_caffemodel(path, scale=4)
-
-
-@pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n" + bytes(99), b"not a caffemodel at all", b"\x0a\x03abc"])
-def test_not_a_caffemodel(tmp_path, content):
-    path = tmp_path / "photo.caffemodel"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"photo\.caffemodel is no "):
-        release.load_caffemodel(path, scale=4)
-
-
 def odd_net(dims: list[int], numbers: int, name: str = "feat1_1", blobs: int = 1) -> bytes:
     """A file of one layer, whose blobs say a shape and hold so many numbers."""
     net = release.caffe_net_message()()
@@ -258,6 +232,11 @@ def odd_net(dims: list[int], numbers: int, name: str = "feat1_1", blobs: int = 1
 
 
 ODD = {
+    "nothing": (b"", "it holds no layer with weights"),
+    "a name alone": (b"\x0a\x03abc", "it holds no layer with weights"),
+    "a picture": (b"\x89PNG\r\n\x1a\n" + bytes(99), "is no readable .caffemodel, perhaps cut short"),
+    "a text": (b"not a caffemodel at all", "is no readable .caffemodel, perhaps cut short"),
+    "fewer numbers than its shape": (odd_net([64, 3, 3, 3], 5), "feat1_1 holds 5 numbers for the shape (64, 3, 3, 3)"),
     "negative sides whose product fits": (odd_net([-2, -3], 6), "6 numbers for the shape (-2, -3)"),
     "a side that torch would work out": (odd_net([-1, -24], 24), "24 numbers for the shape (-1, -24)"),
     "nothing of a negative side": (odd_net([0, -1], 0), "0 numbers for the shape (0, -1)"),
@@ -288,7 +267,10 @@ def test_what_else_is_no_caffemodel_of_the_release(tmp_path):
     with pytest.raises(ValueError, match=r"odd\.caffemodel does not fit the 4x SR-VAE: unknown relu_decoder1\.bias"):
         release.load_caffemodel(path, 4)
     net = caffemodel({f"layer {i}": [np.ones(1)] for i in range(500)})
+    net.layer[0].blobs[0].data = b"\0" * 7  # no whole number of floats
     path.write_bytes(net.SerializeToString())
+    with pytest.raises(ValueError, match=r"odd\.caffemodel: layer 0 holds 1\.75 numbers for the shape \(1,\)"):
+        release.read_caffemodel(path)
     with pytest.warns(UserWarning, match="layer 99 and 400 more$"), pytest.raises(ValueError, match="does not fit"):
         release.load_caffemodel(path, 4)
 
@@ -346,7 +328,7 @@ def test_whole_tiling_is_no_worse_than_the_releases(shipped, photographs, name, 
     """Within 0.03 dB of the release's tiles on every bundled photograph, at z = 0, without self-ensemble."""
     model, gain = shipped(name), {}
     for photograph, hr in photographs.items():
-        hr = sr.crop_to_multiple(hr, model.scale)
+        hr = metrics.crop_to_multiple(hr, model.scale)
         lr = sr.downscale(hr, model.scale)
         whole, tiles = (
             metrics.psnr_y(enlarge(lr, model, temperature=0.0, consistency=True, as_float=True), hr, model.scale)

@@ -1,10 +1,12 @@
 """How far a run has come, in steps and in minutes."""
 
+import errno
 import time
 from itertools import pairwise
 
 import pytest
 
+from srvae.training import schedule as schedules
 from srvae.training.config import Config
 from srvae.training.schedule import Clock, Schedule
 
@@ -57,3 +59,25 @@ def test_a_clock_goes_on_where_it_was_killed(tmp_path):
     with third.ticking():
         pass
     assert third.seconds == pytest.approx(20, abs=1)
+
+
+def test_a_clock_outlasts_a_disk_that_is_full_for_a_while(tmp_path, monkeypatch):
+    monkeypatch.setattr(schedules, "TICK", 0.01)
+    failures, write = [], schedules.write_text
+
+    def fail(path, text):
+        failures.append(path)
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    clock = clock_at(30, tmp_path / "clock")
+    with clock.ticking():
+        monkeypatch.setattr(schedules, "write_text", fail)
+        end = time.monotonic() + 30
+        while len(failures) < 3 and time.monotonic() < end:
+            time.sleep(0.01)
+        assert len(failures) >= 3, "it goes on trying"
+        monkeypatch.setattr(schedules, "write_text", write)
+    assert float((tmp_path / "clock").read_text("utf-8")) >= 30
+    monkeypatch.setattr(schedules, "write_text", fail)
+    with pytest.raises(OSError, match=r"the time cannot be kept in .*clock \(No space left on device\): make room"):
+        clock.ticking().__enter__()

@@ -12,6 +12,7 @@ import pytest
 import srvae_core as sr
 from conftest import SHARED
 from pictures import picture
+from srvae import images
 from srvae.benchmarks.sets import (
     BUNDLED,
     SHIPPED_REGISTRY,
@@ -58,7 +59,7 @@ def server(tmp_path, monkeypatch, crops):
     image = crops["coffee"][:32, :48]
     folder = tmp_path / "served"
     folder.mkdir()
-    sr.write_image(folder / "one.png", image)
+    images.write(folder / "one.png", image)
     digest = hashlib.sha256((folder / "one.png").read_bytes()).hexdigest()
     (tmp_path / "registry.csv").write_text(f"dataset,image,path,sha256,bytes\nTiny,one.png,one.png,{digest},0\n")
     quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
@@ -95,7 +96,7 @@ def test_offline_the_error_says_what_to_do(server, capsys):
 
 def test_another_file_than_the_registrys_is_refused(server, tmp_path):
     _, registry, image = server
-    sr.write_image(tmp_path / "served" / "one.png", image[:, ::-1])
+    images.write(tmp_path / "served" / "one.png", image[:, ::-1])
     with pytest.raises(SetMissingError, match=r"hash"):
         fetch("Tiny", progress=False, registry=registry)
 
@@ -121,7 +122,7 @@ def test_an_interrupted_download_is_tried_again(server, monkeypatch):
 def test_a_local_folder_comes_before_the_network(server, tmp_path, monkeypatch):
     _, registry, image = server
     (tmp_path / "local" / "Tiny").mkdir(parents=True)
-    sr.write_image(tmp_path / "local" / "Tiny" / "one.png", image[:, ::-1])
+    images.write(tmp_path / "local" / "Tiny" / "one.png", image[:, ::-1])
     monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path / "local"))
     assert np.array_equal(load_image("Tiny", "one", registry), image[:, ::-1])
 
@@ -131,7 +132,7 @@ def test_any_folder_is_a_set(tmp_path, monkeypatch, crops):
     with pytest.raises(SetMissingError, match="no image set 'Manga109'"):
         fetch("Manga109")
     (tmp_path / "Manga109").mkdir()
-    sr.write_image(tmp_path / "Manga109" / "page.png", crops["chelsea"][:16, :16])
+    images.write(tmp_path / "Manga109" / "page.png", crops["chelsea"][:16, :16])
     monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path))
     assert image_names("Manga109") == ["page"]
     assert np.array_equal(load_image("Manga109", "page"), crops["chelsea"][:16, :16])
@@ -154,7 +155,7 @@ def fill(folder, *names):
     """Pictures of different heights under these names; returns the heights by name."""
     heights = {name: 32 + i for i, name in enumerate(names)}
     for name, height in heights.items():
-        sr.write_image(folder / name, picture(height, 40))
+        images.write(folder / name, picture(height, 40))
     return heights
 
 
@@ -199,7 +200,7 @@ def test_every_damaged_file_is_named(folder):
 
 
 def test_originals_smaller_than_the_scale_are_named(folder):
-    sr.write_image(folder / "dot.png", picture(3, 30))
+    images.write(folder / "dot.png", picture(3, 30))
     with pytest.raises(ValueError, match="dot of Own has 3x30 pixels, of which 4x makes no LR image"):
         pair("Own", "dot", 4)
 
@@ -235,7 +236,7 @@ def test_no_training_photograph_is_a_judged_one():
     files = sorted((SHARED / "train").rglob("*.jpg"))
     if not files:
         pytest.skip(f"no photographs in {SHARED / 'train'}")
-    judged = [sr.read_image(p) for name in TABLE_SETS for p in (SHARED / "benchmarks" / name).glob("*.png")]
+    judged = [images.read(p) for name in TABLE_SETS for p in (SHARED / "benchmarks" / name).glob("*.png")]
     judged = [cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (*judged, *map(bundled, BUNDLED))]
     turned = [turn(x) for x in judged for turn in (np.asarray, np.fliplr)]
     ours = np.stack([thumbnail(x) for x in turned])

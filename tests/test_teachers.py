@@ -9,7 +9,7 @@ from safetensors.torch import load_file, save_file
 import srvae_core as sr
 from conftest import SHARED
 from helpers import VapSRNetwork, patches, pictures
-from srvae import metrics
+from srvae import metrics, release
 from srvae.training.patches import Batch
 from srvae.training.teachers import BETWEEN, CONTEXT, Networks, SelfEnsemble, TaughtPatches, VapSR
 
@@ -102,7 +102,7 @@ def test_the_published_networks_reach_what_is_known_of_them(scale, least, benchm
     nets = [VapSR(file) for file in TEACHERS[: 1 + (scale == 8)]]
     values = []
     for image in benchmark_set("Set5"):
-        hr = sr.crop_to_multiple(image, scale)[..., :3].copy()
+        hr = metrics.crop_to_multiple(image, scale)[..., :3].copy()
         y = sr.to_tensor(sr.downscale(hr, scale))
         for net in nets:
             y = net(y.clamp(0, 1))
@@ -123,10 +123,10 @@ def test_self_ensemble_is_that_of_the_weights_it_was_given(random_model, photogr
     lr = sr.bicubic(batch.hr, 4, up=False)
     turned = []
     for k in range(8):
-        up = sr.turn(batch.up, k)
+        up = release.turn(batch.up, k)
         y = net(up, torch.zeros(1, 1024))
-        y = y + sr.bicubic(sr.turn(lr, k) - sr.bicubic(y, 4, up=False), 4, up=True)
-        turned.append(sr.unturn(y, k))
+        y = y + sr.bicubic(release.turn(lr, k) - sr.bicubic(y, 4, up=False), 4, up=True)
+        turned.append(release.unturn(y, k))
     torch.testing.assert_close(answer, torch.stack(turned).mean(0), rtol=0, atol=1e-5)
     with torch.no_grad():
         net.feat1_1.weight.zero_()  # training goes on; the teacher stays
@@ -162,10 +162,10 @@ def test_a_pool_is_answered_once_and_turns_with_its_answers(photograph_folder, t
     taught = TaughtPatches(source, bicubic_answer, 0.75, 6, file)
     for up, target in zip(*taught(4)[:2], strict=True):
         same = [
-            (sr.turn(a[None], k), sr.turn(b[None], k))
+            (release.turn(a[None], k), release.turn(b[None], k))
             for a, b in zip(*pool[:2], strict=True)
             for k in range(8)
-            if torch.equal(sr.turn(a[None], k)[0], up)
+            if torch.equal(release.turn(a[None], k)[0], up)
         ]
         assert same
         assert any(torch.allclose((0.75 * a + 0.25 * b)[0], target, atol=5e-4) for a, b in same)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import srvae_core as sr
-from srvae import directions, viewer
+from srvae import directions, images, viewer
 from srvae.training.weights import save_model
 from srvae.viewer.settings import DIRECTIONS
 from viewer_helpers import at_rest, cat, lowres, new_view, shown, until
@@ -312,7 +312,7 @@ def test_two_views_at_once_do_not_know_each_other(tmp_path):
     """Of the same photographs: settings, images, scenes, errors and saved files are each one's own."""
     one, other = new_view(), new_view()
     one.apply({"temperature": 1.0, "seed": 3, "share": 0.0})
-    sr.write_image(tmp_path / "mine.png", lowres())
+    images.write(tmp_path / "mine.png", lowres())
     before, kept = seen(other), other.scene
     one.folder.value = str(tmp_path)
     one.apply({"image": "coffee", "model": "8x-D", "zoom": 2})
@@ -338,7 +338,7 @@ def test_two_views_at_once_do_not_know_each_other(tmp_path):
         view.path.value = str(tmp_path / name)
         view.save.click()
     for view, name in ((one, "one.png"), (other, "other.png")):
-        assert np.array_equal(sr.read_image(tmp_path / name), view.sample(whole=True))
+        assert np.array_equal(images.read(tmp_path / name), view.sample(whole=True))
         settings, frame = view.settings, view.frame.copy()
         view.apply({"seed": 99})
         view.load.click()

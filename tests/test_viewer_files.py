@@ -9,11 +9,13 @@ import pytest
 from skimage import data
 
 import srvae_core as sr
-from srvae import directions, viewer
+from srvae import csvfiles, directions, images, viewer
 from srvae.training.weights import save_model
 from srvae.viewer import files, pictures
 from srvae.viewer.settings import DIRECTIONS, checked
 from viewer_helpers import cat, lowres, new_view, upload
+
+WEIGHTS = "16fdcfd0"  # a version of weights
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def test_upload_is_enlarged_and_has_no_original(view):
 def test_upload_that_is_no_image_says_so_and_changes_nothing(view):
     before = view.frame.copy()
     upload(view, "note.txt", b"<b>not an image</b>")
-    assert "no image that can be read" in view.error.value
+    assert "cannot be read: it is damaged" in view.error.value
     assert np.array_equal(view.frame, before)
     view.seed.value = 3
     assert view.error.value == ""
@@ -75,12 +77,12 @@ def test_what_is_to_be_known_about_an_image_stands_below_its_scores(view, tmp_pa
     view.image.value = "cat"
     assert "frames" not in view.metrics.value
     alpha = np.dstack([cat(), np.full(cat().shape[:2], 9, np.uint8)])
-    sr.write_image(tmp_path / "alpha.png", alpha)
+    images.write(tmp_path / "alpha.png", alpha)
     upload(view, "alpha.png", (tmp_path / "alpha.png").read_bytes())
     assert "leaves its transparency out" in view.metrics.value
     large = tmp_path / "wide"
     large.mkdir()
-    sr.write_image(large / "a.png", np.zeros((8, 1100), np.uint8))
+    images.write(large / "a.png", np.zeros((8, 1100), np.uint8))
     view.folder.value = str(large)
     assert "1024 x 8 of 1100 x 8 pixels are in work" in view.metrics.value
     assert view.original.shape == (8, 1024, 3)
@@ -89,8 +91,8 @@ def test_what_is_to_be_known_about_an_image_stands_below_its_scores(view, tmp_pa
 def test_folder_of_images(view, tmp_path):
     view.folder.value = str(tmp_path)
     assert "holds no images" in view.error.value
-    sr.write_image(tmp_path / "b.png", data.coffee()[:64, :64])
-    sr.write_image(tmp_path / "a.png", data.coffee()[:32, :64])
+    images.write(tmp_path / "b.png", data.coffee()[:64, :64])
+    images.write(tmp_path / "a.png", data.coffee()[:32, :64])
     view.folder.value = f"{tmp_path}/"
     assert view.error.value == ""
     assert view.image.value == f"{tmp_path.name}/a.png"
@@ -100,12 +102,12 @@ def test_folder_of_images(view, tmp_path):
 
 
 def test_an_image_that_cannot_be_read_leaves_the_choice_as_it_was(view, tmp_path):
-    sr.write_image(tmp_path / "a.png", data.coffee()[:64, :64])
+    images.write(tmp_path / "a.png", data.coffee()[:64, :64])
     (tmp_path / "b.png").write_bytes(b"no image")
     view.folder.value = str(tmp_path)
     before = view.frame.copy()
     view.image.value = f"{tmp_path.name}/b.png"
-    assert "no image that can be read" in view.error.value
+    assert "cannot be read: it is damaged" in view.error.value
     assert view.image.value == f"{tmp_path.name}/a.png"
     assert np.array_equal(view.frame, before)
 
@@ -119,7 +121,7 @@ def test_save_and_load(view, tmp_path, steps):
     assert "saved" in view.error.value
     assert 'role="alert"' not in view.error.value
     settings, answer = view.settings, view.answer.copy()
-    saved = sr.read_image(tmp_path / "mine.png")
+    saved = images.read(tmp_path / "mine.png")
     assert np.array_equal(saved, view.sample(whole=True))
     view.apply({"image": "coffee", "temperature": 0.3, "zoom": 1, "regions": []})
     view.load.click()
@@ -189,9 +191,9 @@ def test_weights_that_are_replaced_are_not_those_of_the_picture(tmp_path):
     weights = tmp_path / "SR_VAE_4x-D.safetensors"
     weights.write_bytes((sr.WEIGHTS / weights.name).read_bytes())
     view = viewer.View({"cat": cat()}, scale=4, models=[str(weights)])
-    made_by = sr.weights_version(weights)
+    made_by = csvfiles.weights_version(weights)
     save_model(sr.load_model(weights), weights, rank=8)
-    assert sr.weights_version(weights) != made_by
+    assert csvfiles.weights_version(weights) != made_by
     path = tmp_path / "mine.png"
     view.path.value = str(path)
     for words in (str(path), "in the place of the picture saved before"):
@@ -213,11 +215,11 @@ def test_what_a_png_says_about_itself_keeps_its_form():
     region = {"left": 2, "top": 3, "width": 9, "height": 8, "temperature": 0.7, "seed": 5.5, "amounts": [0.5, 0.0]}
     best = {"temperature": 0.5, "seed": 7.0, "amounts": [], "regions": [region]}
     settings = settings_of(regions=[region, region], best=best)
-    png = files.png_bytes(cat(), settings, "1+2", lowres(), keep_lr=False)
+    png = files.png_bytes(cat(), settings, WEIGHTS, lowres(), keep_lr=False)
     about = json.loads(files.text_of(png))
-    assert about.keys() == {"settings", "lr", "weights", "directions", "precision"}
+    assert about.keys() == {"settings", "lr", "weights", "directions"}
     assert len(about["lr"]) == 64
-    assert about["weights"] == "1+2"
+    assert about["weights"] == WEIGHTS
     names = ["image", "model", "temperature", "seed", "left", "left_seed", "share", "zoom", "across", "down"]
     names += [*(f"direction {i}" for i in range(1, 9)), "regions", "best", "work_across", "work_down"]
     assert sorted(about["settings"]) == sorted(names)
@@ -226,7 +228,17 @@ def test_what_a_png_says_about_itself_keeps_its_form():
     saved = files.saved_in("mine.png", png)
     assert saved.settings == settings
     assert saved.lr is None
-    assert saved.difference(lowres(), "1+2") == ""
+    assert saved.difference(lowres(), WEIGHTS) == ""
+
+
+def test_what_earlier_files_say_besides_is_passed_over():
+    """A version before the weights', and in which precision they were made."""
+    about = json.loads(files.text_of(files.png_bytes(cat(), settings_of(), WEIGHTS, lowres(), keep_lr=False)))
+    about |= {"weights": f"0.1.0+{WEIGHTS}", "precision": "bfloat16"}
+    saved = files.saved_in("mine.png", files.png_with_text(cat(), json.dumps(about)))
+    assert saved.settings == settings_of()
+    assert saved.difference(lowres(), WEIGHTS) == ""
+    assert "other weights" in saved.difference(lowres(), WEIGHTS[::-1])
 
 
 @pytest.mark.parametrize("where", ["directions", "regions", "best"])
@@ -236,19 +248,19 @@ def test_directions_of_another_kind_are_said(where):
     best = {"temperature": 0.5, "seed": 7.0, "amounts": [1.0], "regions": []}
     steered = {"directions": {"direction 3": 1.0}, "regions": {"regions": [region]}, "best": {"best": best}}[where]
     for changes, differs in ((steered, True), ({}, False)):
-        png = files.png_bytes(cat(), settings_of(**changes), "1+2", lowres(), keep_lr=False)
-        assert files.saved_in("mine.png", png).difference(lowres(), "1+2") == ""
+        png = files.png_bytes(cat(), settings_of(**changes), WEIGHTS, lowres(), keep_lr=False)
+        assert files.saved_in("mine.png", png).difference(lowres(), WEIGHTS) == ""
         about = json.loads(files.text_of(png))
         del about["directions"]  # as in earlier files
         saved = files.saved_in("mine.png", files.png_with_text(cat(), json.dumps(about)))
-        assert ("directions" in saved.difference(lowres(), "1+2")) == differs
+        assert ("directions" in saved.difference(lowres(), WEIGHTS)) == differs
 
 
 def test_what_is_written_is_what_the_browser_gets(tmp_path):
-    png = files.png_bytes(cat(), settings_of(), "1+2", lowres(), keep_lr=True)
+    png = files.png_bytes(cat(), settings_of(), WEIGHTS, lowres(), keep_lr=True)
     files.save_png(tmp_path / "mine.png", png)
     assert (tmp_path / "mine.png").read_bytes() == png
-    assert np.array_equal(sr.read_image(png), cat())
+    assert np.array_equal(images.read(png), cat())
     for saved in (files.load_png(tmp_path / "mine.png"), files.saved_in("mine.png", png)):
         assert saved.name == "mine.png"
         assert np.array_equal(saved.lr, lowres())
@@ -259,7 +271,7 @@ def test_what_is_written_is_what_the_browser_gets(tmp_path):
 def test_an_image_that_goes_along_is_in_work_whole():
     """What is saved is the window of a large image; in another view it is an image of its own."""
     for keep_lr, place in ((True, (0.5, 0.5)), (False, (0.2, 0.9))):
-        png = files.png_bytes(cat(), settings_of(), "1+2", lowres(), keep_lr=keep_lr)
+        png = files.png_bytes(cat(), settings_of(), WEIGHTS, lowres(), keep_lr=keep_lr)
         values = files.saved_in("mine.png", png).settings
         assert (values["work_across"], values["work_down"]) == place
 
@@ -272,7 +284,7 @@ OLD |= {"left_seed": 1, "share": 0.5, "zoom": 8, "across": 0.5, "down": 0.25} | 
     ("to_seed", "walk", "seed"), [(500, 0.0, 12), (13, 0.25, 12.25), (11, 0.25, 11.75), (500, 1.0, 500)]
 )
 def test_earlier_files_load(to_seed, walk, seed):
-    text = json.dumps({"settings": OLD | {"to_seed": to_seed, "walk": walk}, "lr": "?", "weights": "1+2"})
+    text = json.dumps({"settings": OLD | {"to_seed": to_seed, "walk": walk}, "lr": "?", "weights": WEIGHTS})
     values = files.saved_in("mine.png", files.png_with_text(cat(), text)).settings
     same = {name: value for name, value in OLD.items() if name not in ("seed", "to_seed", "walk")}
     new = {"seed": seed, "regions": (), "best": None, "work_across": 0.5, "work_down": 0.5}
@@ -303,7 +315,7 @@ def test_text_goes_along_with_the_picture():
     text = base64.b64encode(bytes(range(256)) * 1000).decode()
     png = files.png_with_text(frame, text)
     assert files.text_of(png) == text
-    assert np.array_equal(sr.read_image(png), frame)
+    assert np.array_equal(images.read(png), frame)
     for other in (pictures.encode(frame, "png"), pictures.encode(frame, "jpeg"), png[:40], b""):
         with pytest.raises(ValueError, match="holds no settings"):
             files.text_of(other)
@@ -343,46 +355,3 @@ def files_written(view):
     view.picture.download = lambda name, content, *_: sent.append(content)
     view.download.click()
     return sent[0]
-
-
-def test_a_png_says_in_which_precision_it_was_made(tmp_path):
-    """Another one makes another picture, by a level; float32 makes the same bytes."""
-    written = {}
-    for precision in ("auto", "float32"):
-        view = new_view(precision=precision)
-        view.apply({"temperature": 1.0, "seed": 3.0})
-        view.path.value = str(tmp_path / f"{precision}.png")
-        view.save.click()
-        about = json.loads(files.text_of((tmp_path / f"{precision}.png").read_bytes()))
-        written[precision] = about["precision"]
-        assert about["precision"] == ("bfloat16" if view.sampler.bfloat16 else "float32")
-        assert np.array_equal(view.answer, sr.Sampler(view.sampler.model, lowres(), precision=precision)(3, 1.0))
-        view.load.click()
-        assert view.error.value == "", "made in the same"
-    assert written["float32"] == "float32"
-
-
-def test_a_view_in_another_precision_says_so_of_a_file(view, tmp_path, monkeypatch):
-    """Whatever this machine has."""
-    view.apply({"temperature": 1.0})
-    view.path.value = str(tmp_path / "a.png")
-    with monkeypatch.context() as patch:
-        patch.setattr(viewer.Scene, "precision", "bfloat16")
-        view.save.click()
-        view.load.click()
-        assert view.error.value == ""
-    monkeypatch.setattr(viewer.Scene, "precision", "float32")
-    view.load.click()
-    assert "made in bfloat16 and not in float32" in view.error.value
-    with pytest.raises(ValueError, match="precision"):
-        new_view(precision="half")
-
-
-@pytest.mark.parametrize("made_in", ["bfloat16", "float32"])
-def test_a_png_of_another_precision_is_said(made_in):
-    png = files.png_bytes(cat(), settings_of(), "1+2", lowres(), keep_lr=False, precision=made_in)
-    saved = files.saved_in("a.png", png)
-    assert saved.precision == made_in
-    other = {"bfloat16": "float32", "float32": "bfloat16"}[made_in]
-    assert saved.difference(lowres(), "1+2", made_in) == ""
-    assert f"made in {made_in} and not in {other}" in saved.difference(lowres(), "1+2", other)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import srvae_core as sr
-from srvae import viewer
+from srvae import images, viewer
 from srvae.viewer.history import STEPS, History
 from srvae.viewer.settings import LOOK
 from viewer_helpers import at_rest, cat, changed, coffee, new_view, state, until
@@ -193,7 +193,7 @@ def test_a_move_that_has_not_come_to_rest_is_undone_too(view):
 
 
 def test_undo_of_what_is_gone_changes_nothing(view, tmp_path):
-    sr.write_image(tmp_path / "mine.png", coffee())
+    images.write(tmp_path / "mine.png", coffee())
     view.folder.value = str(tmp_path)
     view.image.value = "cat"
     (tmp_path / "mine.png").unlink()

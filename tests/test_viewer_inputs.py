@@ -11,7 +11,7 @@ import torch
 from skimage import data
 
 import srvae_core as sr
-from srvae import viewer
+from srvae import images, viewer
 from srvae.viewer import stage, subject
 from srvae.viewer.files import Source
 from srvae.viewer.pictures import encode
@@ -89,17 +89,17 @@ def test_an_array_that_is_changed_later_changes_nothing():
 
 
 WRONG = [  # what is wrong with photographs, and the error
-    ({"cat": PIL.Image.new("RGB", (8, 8))}, TypeError, "photograph 'cat' must be a NumPy array, not Image"),
-    ({"cat": torch.zeros(8, 8, 3)}, TypeError, "photograph 'cat' must be a NumPy array, not Tensor"),
-    ({"cat": "cat.png"}, TypeError, "photograph 'cat' must be a NumPy array, not str; read files with read_image"),
-    ({"cat": None}, TypeError, "photograph 'cat' must be a NumPy array, not NoneType"),
+    ({"cat": PIL.Image.new("RGB", (8, 8))}, TypeError, "photograph 'cat' must be a plain NumPy array, not Image"),
+    ({"cat": torch.zeros(8, 8, 3)}, TypeError, "photograph 'cat' must be a plain NumPy array, not Tensor"),
+    ({"cat": "cat.png"}, TypeError, "photograph 'cat' must be a plain NumPy array, not str"),
+    ({"cat": None}, TypeError, "photograph 'cat' must be a plain NumPy array, not NoneType"),
     ({"cat": np.ones((8, 8), bool)}, TypeError, "photograph 'cat' must be uint8, uint16 or float .*, not bool"),
     ({"cat": np.ones((8, 8, 3), int)}, TypeError, "photograph 'cat' must be uint8, uint16 or float .*, not int64"),
     ({"cat": np.zeros((0, 8, 3), np.uint8)}, ValueError, "photograph 'cat' is empty"),
     ({"cat": np.zeros((8, 8, 2), np.uint8)}, ValueError, "photograph 'cat' must be of shape"),
     ({"cat": np.zeros((1, 8, 8, 3), np.uint8)}, ValueError, "photograph 'cat' must be of shape"),
-    ({"cat": np.full((8, 8), np.nan)}, ValueError, "photograph 'cat' has NaN"),
-    ({"cat": np.full((8, 8), 255.0)}, ValueError, "photograph 'cat' is float and reaches 255"),
+    ({"cat": np.full((8, 8), np.nan)}, ValueError, "photograph 'cat' has NaN or infinite"),
+    ({"cat": np.full((8, 8), 255.0)}, ValueError, r"photograph 'cat' must be float in \[0, 1\], but reaches 255"),
     ({"cat": np.zeros((3, 3, 3), np.uint8)}, ValueError, "cat: .*3x3"),
     ({"cat": np.zeros((40, 3), np.uint8)}, ValueError, "cat: .*40x3"),
     ({"coffee": coffee(), "cat": np.zeros((0, 8, 3), np.uint8)}, ValueError, "photograph 'cat' is empty"),
@@ -121,7 +121,7 @@ def test_what_is_no_model_is_named(tmp_path):
     (tmp_path / "bad.safetensors").write_bytes(b"no weights")
     wrong = [
         (["typo"], FileNotFoundError, "no model 'typo'"),
-        ([str(tmp_path / "bad.safetensors")], ValueError, r"bad\.safetensors is no readable"),
+        ([str(tmp_path / "bad.safetensors")], ValueError, r"bad\.safetensors is not a readable weights file"),
         ([tmp_path / "gone.safetensors"], FileNotFoundError, r"no model '.*gone\.safetensors'"),
         ("4x-D", TypeError, r"models must be a list of names or paths, such as \['4x-D'\], not '4x-D'"),
         ([4], TypeError, r"models must be a list of names or paths, .* not \[4\]"),
@@ -169,9 +169,9 @@ def test_a_folder_begins_with_the_first_image_that_can_be_shown(view, tmp_path):
     (folder / ".d.png").write_bytes(b"hidden")
     (folder / "x.jpg").mkdir()
     (folder / "y.jpg").symlink_to(folder / "nowhere.jpg")
-    sr.write_image(folder / "b.png", cat())
+    images.write(folder / "b.png", cat())
     view.folder.value = str(folder)
-    assert "a.png is no image" in view.error.value
+    assert "a.png cannot be read" in view.error.value
     assert ".d.png" not in view.error.value, "hidden files are passed over"
     assert view.image.value == "mixed/b.png"
     assert [name for name in view.image.options if name.startswith("mixed")] == ["mixed/b.png", "mixed/c.png"]
@@ -184,11 +184,11 @@ def test_names_that_are_no_text_can_be_shown(view, tmp_path):
     folder = tmp_path / "names"
     folder.mkdir()
     (folder / os.fsdecode(b"a\xff.png")).write_bytes(b"no image")
-    sr.write_image(folder / "b.png", cat())
+    images.write(folder / "b.png", cat())
     (folder / "b.png").rename(folder / os.fsdecode(b"b\xff.png"))
     view.folder.value = str(folder)
     assert view.image.value == "names/b?.png"
-    assert "a?.png is no image" in view.error.value
+    assert "a?.png cannot be read" in view.error.value
     assert np.array_equal(view.original, cat())
 
 
@@ -268,7 +268,7 @@ def test_regions_and_the_best_sample_come_back_bit_for_bit(view, tmp_path, uploa
     path = tmp_path / "saved.png"
     view.path.value = str(path)
     view.save.click()
-    assert np.abs(sr.read_image(path).astype(int) - answer).max() <= 1
+    assert np.abs(images.read(path).astype(int) - answer).max() <= 1
     other = new_view()
     other.apply({"image": "coffee", "temperature": 1.0})
     if way == "load":
@@ -280,7 +280,7 @@ def test_regions_and_the_best_sample_come_back_bit_for_bit(view, tmp_path, uploa
     assert other.settings == settings | ({"image": "saved.png"} if uploaded else {})
     assert np.array_equal(other.frame, frame)
     other.picture.zoom = 1.0
-    assert np.array_equal(other.answer, sr.read_image(path)), "what was saved is what is shown"
+    assert np.array_equal(other.answer, images.read(path)), "what was saved is what is shown"
 
 
 def test_a_saved_png_whose_image_is_not_here_changes_nothing(view, tmp_path):
@@ -409,7 +409,7 @@ def test_a_frame_that_cannot_be_taken_into_work_goes_back_in_the_page(view, monk
 @pytest.mark.usefixtures("small_window")
 def test_another_part_needs_no_second_reading_of_the_file(view, tmp_path, monkeypatch):
     original = np.ascontiguousarray(data.coffee()[:160, :200])  # what is in a folder is an original
-    sr.write_image(tmp_path / "large.png", original)
+    images.write(tmp_path / "large.png", original)
     view.folder.value = str(tmp_path)
     read = []
     monkeypatch.setattr(Source, "read", read.append)

@@ -210,7 +210,7 @@ def test_where_nothing_can_be_drafted_the_old_answer_goes():
     async def look():
         view.apply({"temperature": 1.0, "share": 0.0, "zoom": 8.0, "across": 0.0})
         await until(lambda: at_rest(view))
-        view.scene.sampler.is_encoded = lambda region: False
+        view.scene.is_encoded = lambda region: False
         messages = Messages(view)
         view.seed.value = 7
         assert "sample 7" in view.picture.right_label
@@ -260,7 +260,7 @@ def test_the_left_picture_before_is_not_below_the_name_of_another(view, hidden):
         if hidden:
             view.picture.share = 0.0
         else:
-            view.scene.sampler.is_encoded = lambda region: False
+            view.scene.is_encoded = lambda region: False
         messages = Messages(view)
         view.left.value = "another sample"
         first = next(message for message in messages.sent if "left_label" in message)

@@ -3,6 +3,7 @@
 import numpy as np
 
 import srvae_core as sr
+from srvae import images
 from srvae.viewer import pictures
 from viewer_helpers import lowres
 
@@ -28,7 +29,7 @@ def test_reduced_pictures_are_means_of_areas():
 def test_the_overview_is_small_and_of_the_whole():
     image = np.zeros((300, 1200, 3), np.uint8)
     image[:, 600:, 1] = 250
-    small = sr.read_image(pictures.overview(image))
+    small = images.read(pictures.overview(image))
     assert small.shape == (40, 160, 3)
     assert small[:, :78].max() < 30
     assert small[:, 82:, 1].min() > 230
@@ -76,8 +77,8 @@ def test_sixteen_bits_and_alpha_become_eight_bit_rgb():
 
 def test_png_is_lossless_and_both_keep_the_colours_in_order():
     frame = np.zeros((8, 8, 3), np.uint8) + np.array([200, 100, 50], np.uint8)
-    assert np.array_equal(sr.read_image(pictures.encode(frame, "png")), frame)
-    assert np.abs(sr.read_image(pictures.encode(frame, "jpeg")).astype(int) - frame).max() <= 3
+    assert np.array_equal(images.read(pictures.encode(frame, "png")), frame)
+    assert np.abs(images.read(pictures.encode(frame, "jpeg")).astype(int) - frame).max() <= 3
 
 
 def test_fingerprint_tells_samples_apart_but_not_roundings(shipped):

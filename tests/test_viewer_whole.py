@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import srvae_core as sr
-from srvae import viewer
+from srvae import images, viewer
 from srvae.viewer import files, pictures
 from srvae.viewer.settings import Latents, Region
 from viewer_helpers import at_rest, cat, changed, coffee, drop, lowres, new_view, shown, state, until, upload
@@ -49,11 +49,11 @@ def made(folder):
     bad = folder / "bad.safetensors"
     bad.write_bytes(b"no weights")
     view = new_view(models=["4x-D", "8x-D", str(bad)])
-    sr.write_image(folder / "a.png", coffee())
-    sr.write_image(folder / "gone.png", coffee())
+    images.write(folder / "a.png", coffee())
+    images.write(folder / "gone.png", coffee())
     view.folder.value = str(folder)
     (folder / "gone.png").unlink()
-    sr.write_image(folder / "alpha.png", np.dstack([lowres(), np.full((16, 20), 9, np.uint8)]))
+    images.write(folder / "alpha.png", np.dstack([lowres(), np.full((16, 20), 9, np.uint8)]))
     upload(view, "mine.png", (folder / "alpha.png").read_bytes())  # which there is a remark about
     view.apply(AT_FIRST)
     view.picture.selection = (8, 4, 36, 32)
@@ -107,7 +107,7 @@ def test_an_image_or_a_model_that_cannot_be_read_any_more_changes_nothing(view, 
     before, bad = Before(view), view.model.options[2]
     with pytest.raises(OSError, match=r"gone\.png"):
         view.apply({"seed": 7, "image": gone, "model": "8x-D"})
-    with pytest.raises(ValueError, match=r"bad\.safetensors is no readable"):
+    with pytest.raises(ValueError, match=r"bad\.safetensors is not a readable weights file"):
         view.apply({"seed": 7, "image": "cat", "model": bad})
     before.is_still()
     view.image.value = gone
@@ -149,7 +149,7 @@ DAMAGES = [
     (lambda about: about["settings"]["best"].update(seed=-1), "best, seed is -1"),
     (lambda about: about["settings"].pop("seed"), "they lack seed"),
     (lambda about: about.pop("lr"), "lr must be there"),
-    (lambda about: about.update(image="AAAA"), "no image that can be read"),
+    (lambda about: about.update(image="AAAA"), "it is damaged"),
     (lambda about: about.update(image="?"), "are damaged"),
 ]
 
@@ -351,9 +351,9 @@ def test_folders_whose_images_cannot_be_shown_are_not_offered(view, tmp_path):
     folder.mkdir()
     (folder / "a.png").write_bytes(b"no image")
     (folder / "x.jpg").mkdir()
-    sr.write_image(folder / "tiny.png", cat()[:3, :3])
+    images.write(folder / "tiny.png", cat()[:3, :3])
     view.folder.value = str(folder)
-    assert "a.png is no image" in view.error.value
+    assert "a.png cannot be read" in view.error.value
     assert "broken/tiny.png" in view.error.value
     assert "x.jpg" not in view.error.value
     before.is_still("folder[0].value")  # as it was written

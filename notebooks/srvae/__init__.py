@@ -7,11 +7,12 @@ directions     directions of z, the line of samples
 regions        new noise inside a rectangle
 vgg            VGG-19 from a user's file, and the distance of pictures by its features
 csvfiles       the CSV files of data/
-enlarging      files and folders
+images         reading and writing image files
 benchmarks     image sets, scores, tables, speed and memory
 training       from photographs to weights files
 viewer         the interactive view
 figures        one function per figure
+enlarge        files and folders: ``srvae enlarge``
 cli            the command ``srvae``
 =============  ====================================================================================
 

@@ -45,9 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     options = parser.parse_args(arguments)
     if options.command == "enlarge":
-        from .enlarging import cli
+        from .enlarge import main as enlarge
 
-        code = cli.main(options.words)
+        code = enlarge(options.words)
     elif options.command == "evaluate":
         from .benchmarks import cli
         from .viewer.timing import add_slider

@@ -1,16 +1,16 @@
-"""CSV files: reading and writing them, who may write one, and where those of data/ are."""
+"""CSV files: reading and writing them, and where those of data/ are."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-import filelock
-
 import srvae_core as sr
+from srvae import images
 
 DATA = sr.WEIGHTS.parent
 RESULTS = DATA / "results.csv"  # what this project measured
@@ -20,10 +20,6 @@ REGISTRY = DATA / "registry.csv"  # the downloadable image sets
 SPARE = 2**20  # bytes that the disk must have left, before long work, for what a file grows by
 
 Row = dict[str, str]  # one line of a CSV file by column name
-
-
-class InUseError(RuntimeError):
-    """Another process writes the file; the message says what to do."""
 
 
 def read_csv(path: Path, columns: Sequence[str] | None = None) -> list[Row]:
@@ -75,7 +71,7 @@ def write_csv(path: Path, rows: Iterable[Mapping[str, object]], columns: Sequenc
         columns = list(dict.fromkeys(name for row in rows for name in row))  # a set would lose their order
     # LF on every system, so that the committed files are the same everywhere.
     try:
-        with sr.written_whole(path.resolve()) as part, part.open("w", newline="", encoding="utf-8") as file:
+        with images.atomic_write(path.resolve()) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns, restval="", lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
@@ -103,23 +99,6 @@ def check_writable(path: Path) -> None:
             trial.unlink(missing_ok=True)
 
 
-@contextmanager
-def only_writer(path: Path) -> Iterator[None]:
-    """Be the only process that writes a file; a process that is killed stands in nobody's way.
-
-    Raises:
-        InUseError: another process writes it.
-    """
-    path = path.resolve()  # a link and what it leads to are one file
-    lock = filelock.FileLock(path.with_name(f"{path.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout as error:
-        raise InUseError(f"{path} is written by another process: wait for its end, or name another file") from error
-    try:
-        yield
-    finally:
-        # Removed while it is held: a process that has opened it meanwhile sees that it has no name any more.
-        with suppress(OSError):  # Windows keeps files that are open
-            Path(lock.lock_file).unlink()
-        lock.release()
+def weights_version(name: str) -> str:
+    """What rows and saved pictures name a model's weights by: the start of the file's SHA-256, 8 hex digits."""
+    return hashlib.sha256(sr.weights_path(name).read_bytes()).hexdigest()[:8]

@@ -101,13 +101,13 @@ def find(sampler: sr.Sampler, count: int = COUNT, *, iterations: int = ITERATION
     same directions.
 
     Args:
-        sampler: with its cache.
+        sampler: of the image.
         count: how many directions, 1 to 1016.
         iterations: of (W J)^T W J, 0 or more.
 
     Raises:
         TypeError: no sampler, or a count or iterations that are no whole numbers.
-        ValueError: the sampler has no cache, or count or iterations are out of range.
+        ValueError: count or iterations are out of range.
     """
     _check(sampler, count, iterations)
     picture, scale = picture_of_steps(sampler), sampler.model.scale
@@ -200,9 +200,7 @@ def _signs(changes: Tensor, picture: Tensor, scale: int) -> Tensor:
 
 def _check(sampler: sr.Sampler, count: int, iterations: int) -> None:
     if not isinstance(sampler, sr.Sampler):
-        raise TypeError(f"directions need a Sampler with its cache, Sampler(model, lr), not {type(sampler).__name__}")
-    if sampler.code is None:
-        raise ValueError("directions need a Sampler with its cache: Sampler(model, lr)")
+        raise TypeError(f"directions need a Sampler, Sampler(model, lr), not {type(sampler).__name__}")
     for name, value in (("count", count), ("iterations", iterations)):
         if not isinstance(value, int | np.integer):
             raise TypeError(f"{name} must be a whole number, not {value!r}")
@@ -241,8 +239,9 @@ class _Parts:
         chosen, scale = windows(sampler), sampler.model.scale
         tiles = [window.tile for window in chosen]
         self.inner = [window.inner for window in chosen]
-        self.lr, self.code = (self._cut(x, chosen, 1) for x in (sampler.pixels, sampler.code))
-        self.up = self._cut(sampler.up, chosen, scale)
+        code, up = sampler.encoded(sampler.rect)
+        self.lr, self.code = (self._cut(x, chosen, 1) for x in (sampler.pixels, code))
+        self.up = self._cut(up, chosen, scale)
         self.g = sampler.field.g[tiles].clone()
         self.eps = sr.noise(0, sampler.tiles)[tiles].to(self.g.device)
 

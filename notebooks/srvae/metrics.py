@@ -31,6 +31,18 @@ LUMA = np.array([65.481, 128.553, 24.966])
 SSIM_WINDOW = 11  # pixels a side, which an image must have without its border
 
 
+def crop_to_multiple(image: np.ndarray, scale: int) -> np.ndarray:
+    """Crop the last rows and columns so that both sides are multiples of the scale, as all evaluations do.
+
+    Raises:
+        ValueError: a side is smaller than the scale, so that nothing would be left.
+    """
+    h, w = sr.check_image(image).shape[:2]
+    if min(h, w) < scale:
+        raise ValueError(f"an original of {h}x{w} pixels is too small: {scale}x needs at least {scale}x{scale}")
+    return image[: h - h % scale, : w - w % scale]
+
+
 # -- Likeness to the original -------------------------------------------------------------------------------
 
 
@@ -40,7 +52,7 @@ def unit(image: np.ndarray, what: str = "image") -> np.ndarray:
     Raises:
         TypeError, ValueError: it is no image; the message calls it ``what``.
     """
-    return sr.as_rgb(sr.check_image(image, what)).astype(np.float64) / sr.peak_of(image.dtype)
+    return sr.as_rgb(sr.check_image(image, what)).astype(np.float64) / sr.max_value(image.dtype)
 
 
 def luma(image: np.ndarray) -> np.ndarray:

@@ -29,8 +29,8 @@ def blended(
         base_eps: (tiles, 1024) noise with the temperature in it, as :func:`directions.steer` gives it; None is z = 0.
         parts: rectangles (top, left, height, width), in LR samples, each with the noise inside it, likewise (tiles,
             1024) or None. Later ones lie over earlier ones.
-        seen: the rectangle in which the map has to be right, as ``sampler.seen(region, draft)`` gives it; None is the
-            whole image. What nothing is seen of costs nothing.
+        seen: the rectangle in which the map has to be right, as ``sampler.with_context(region, draft)`` gives it; None
+            is the image. Rectangles outside it cost nothing.
 
     Returns:
         (1, C, h, w) float32. Outside the rectangles it is the base's own map, to the bit.
@@ -38,22 +38,19 @@ def blended(
     Raises:
         ValueError: a rectangle is not inside the image, or a noise is of another shape.
     """
-    whole = sampler.rect
+    whole, seen = sampler.rect, sampler.rect if seen is None else seen
     for rect, eps in parts:
-        _check(rect, whole)
+        sr.check_inside(rect, whole[2:])
         _check_noise(eps, sampler.tiles)
     _check_noise(base_eps, sampler.tiles)
-    with sr.inference(sampler.pixels.device):
-        result = _map(sampler, base_eps, seen)
-        cuts = [common(rect, whole if seen is None else seen) for rect, _ in parts]
-        if not any(cuts):
-            return result
-        rest, result = sampler.field.map(None), result.clone()
-        for i, ((rect, eps), cut) in enumerate(zip(parts, cuts, strict=True)):
-            if cut is None:
+    with torch.inference_mode():
+        result = sampler.pixels.new_zeros(1, sampler.field.zero.shape[1], *whole[2:])
+        sr.crop(result, seen)[:] = _map(sampler, base_eps, seen)
+        for i, (rect, eps) in enumerate(parts):
+            if (cut := common(rect, seen)) is None:
                 continue
-            old, zero, new = (sr.cut(x, cut) for x in (result, rest, _map(sampler, eps, cut)))
-            angle = sr.cut(angles(rect, whole)[None, None], sr.within(cut, rect)).to(old.device)
+            old, zero, new = sr.crop(result, cut), sampler.field.map(None, cut), _map(sampler, eps, cut)
+            angle = sr.crop(angles(rect, whole)[None, None], sr.relative_to(cut, rect)).to(old.device)
             of_old, of_new = _shares(angle, _likeness(_under(rect, base_eps, parts[:i]), eps))
             old[:] = zero + of_old * (old - zero) + of_new * (new - zero)
     return result
@@ -107,18 +104,9 @@ def _rise(n: int, *, at_start: bool, at_end: bool) -> Tensor:
     return (ones if at_start else up) * (ones if at_end else up.flip(0))
 
 
-def _map(sampler: sr.Sampler, eps: Tensor | None, seen: sr.Rect | None) -> Tensor:
-    """The latent map of a noise that has its temperature in it, right where it is seen."""
-    field = sampler.field
-    return field.map(None) if eps is None else field.map(field.z(eps, 1.0, seen), seen)
-
-
-def _check(rect: sr.Rect, whole: sr.Rect) -> None:
-    inside = len(rect) == 4 and min(rect[:2]) >= 0 and min(rect[2:]) >= 1
-    if not inside or rect[0] + rect[2] > whole[2] or rect[1] + rect[3] > whole[3]:
-        raise ValueError(
-            f"rectangle {rect} (top, left, height, width) must lie inside the {whole[2]}x{whole[3]} LR image"
-        )
+def _map(sampler: sr.Sampler, eps: Tensor | None, rect: sr.Rect) -> Tensor:
+    """The latent map in a rectangle of a noise that has its temperature in it."""
+    return sampler.field.map(None if eps is None else sampler.field.z(eps, 1.0), rect)
 
 
 def _check_noise(eps: Tensor | None, tiles: int) -> None:

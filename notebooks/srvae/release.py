@@ -146,7 +146,8 @@ def load_caffemodel(path: str | os.PathLike, scale: int, device: str | torch.dev
     if spare:
         more = f" and {len(spare) - NAMED} more" if len(spare) > NAMED else ""
         warnings.warn(f"{path}: layers left aside: {', '.join(spare[:NAMED])}{more}", stacklevel=2)
-    return sr.ready(sr.fill(model, tensors, path), device)
+    sr.load_weights(model, tensors, path)
+    return sr.for_inference(model, device)
 
 
 # -- The release's test -------------------------------------------------------------------------------------
@@ -186,14 +187,53 @@ def super_resolve(
         model.to(device)
     temperature = model.temperature if temperature is None else temperature
     turns = range(8 if self_ensemble else 1)
-    pixels = sr.rgb_tensor(sr.check_image(lr, "lr")).to(sr.check_model(model))
-    with sr.inference(pixels.device):
+    pixels = sr.to_tensor(sr.as_rgb(sr.check_lr(lr))).to(sr.check_model(model))
+    with torch.inference_mode():
         up = sr.network_input(pixels, model.scale, lr.dtype == np.uint8)
         answer = _mean_of_tiles(model, up, temperature, sr.noise_generator(seed, temperature), turns, progress)
         if consistency:
             answer = sr.consistent(answer, pixels, model.scale)
-    answer = sr.without_colour(answer) if lr.ndim == 2 else answer
-    return sr.like_given(sr.to_image(answer, np.float32 if as_float else lr.dtype), lr, model.scale)
+    answer = sr.to_grey(answer) if lr.ndim == 2 else answer
+    return sr.restore_channels(sr.to_image(answer, np.float32 if as_float else lr.dtype), lr, model.scale)
+
+
+def self_ensemble(
+    lr: np.ndarray,
+    model: sr.SRVAE,
+    *,
+    temperature: float | None = None,
+    seed: int = 0,
+    consistency: bool = True,
+    as_float: bool = False,
+) -> np.ndarray:
+    """Average the answers of ``srvae_core.Sampler`` to an image's 8 flips and rotations, each with its own noise.
+
+    The arguments have the meaning, and the result the form, that they have for ``srvae_core.super_resolve``. Memory
+    grows with the image.
+    """
+    pixels = sr.to_tensor(sr.as_rgb(sr.check_lr(lr))).to(sr.check_model(model))
+    temperature = model.temperature if temperature is None else temperature
+    generator, answers = sr.noise_generator(seed, temperature), []
+    with torch.inference_mode():
+        for k in range(8):
+            turned = np.rot90(sr.as_rgb(lr), k % 4)  # as `turn` does with tensors
+            sampler = sr.Sampler(model, turned[:, ::-1] if k >= 4 else turned, consistency=False, cache=False)
+            answer = sampler(temperature=temperature, eps=sr.noise(generator, sampler.tiles), as_float=True)
+            answers.append(unturn(sr.to_tensor(answer).to(pixels), k) / 8)
+        mean = sum(answers)
+        mean = sr.consistent(mean, pixels, model.scale) if consistency else mean
+    return sr.restore_channels(sr.to_image(mean, np.float32 if as_float else lr.dtype), lr, model.scale)
+
+
+def turn(x: Tensor, k: int) -> Tensor:
+    """The k-th of the 8 flips and rotations of (B, C, H, W)."""
+    x = torch.rot90(x, k % 4, (2, 3))
+    return x.flip(3) if k >= 4 else x
+
+
+def unturn(x: Tensor, k: int) -> Tensor:
+    """Undo :func:`turn`."""
+    return torch.rot90(x.flip(3) if k >= 4 else x, -(k % 4), (2, 3))
 
 
 def _mean_of_tiles(
@@ -206,7 +246,7 @@ def _mean_of_tiles(
     mean, starts = torch.zeros_like(up), [tile_starts(n) for n in up.shape[-2:]]
     with tqdm(total=len(turns) * len(starts[0]) * len(starts[1]), disable=not progress, unit="tile") as bar:
         for k in turns:
-            turned = sr.turn(up, k)
+            turned = turn(up, k)
             total, count = torch.zeros_like(turned), torch.zeros_like(turned[:, :1])
             for y in starts[k % 2]:  # odd turns exchange rows and columns
                 for x in starts[1 - k % 2]:
@@ -216,7 +256,7 @@ def _mean_of_tiles(
                     total[window] += model(tile, temperature * sr.PRIOR_SD * model.generator(tile) * eps)
                     count[window] += 1
                     bar.update()
-            mean += sr.unturn(total / count, k) / len(turns)
+            mean += unturn(total / count, k) / len(turns)
     return mean[..., :height, :width]
 
 

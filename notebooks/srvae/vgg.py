@@ -181,7 +181,7 @@ class VGG19:
         height, width = sr.check_image(image).shape[:2]
         if border < 0 or min(height, width) - 2 * border < 4:
             raise ValueError(f"a border of {border} leaves fewer than 4x4 of {height}x{width} pixels")
-        x = sr.rgb_tensor(image)[..., border : height - border, border : width - border]
+        x = sr.to_tensor(sr.as_rgb(image))[..., border : height - border, border : width - border]
         return x.float().clamp(0, 1).to(self.layers["colour"][0].device)
 
 

@@ -78,8 +78,6 @@ def plan(dataset: str) -> list[str]:
 class Answers:
     """A model's answers to one LR image with different settings; the image is encoded once for those that share it.
 
-    They are computed in float32, so that the scores are the same on every machine.
-
     Args:
         model: from :func:`srvae_core.load_model`.
         lr: (H, W, 3) uint8, uint16 or float in [0, 1].
@@ -103,13 +101,14 @@ class Answers:
         start = time.perf_counter()
         options = {"temperature": request.temperature, "as_float": request.as_float}
         if request.release or request.self_ensemble:  # these encode something else: tiles, turned images
-            super_resolve = release.super_resolve if request.release else sr.super_resolve
-            options |= {} if request.release else {"precision": "float32"}
-            answer = super_resolve(self.lr, self.model, self_ensemble=request.self_ensemble, **options)
+            if request.release:
+                answer = release.super_resolve(self.lr, self.model, self_ensemble=request.self_ensemble, **options)
+            else:
+                answer = release.self_ensemble(self.lr, self.model, **options)
             return [answer], time.perf_counter() - start
         if self.sampler is None:
-            self.sampler = sr.Sampler(self.model, self.lr, precision="float32")
-            self.sampler.encode(self.sampler.rect)
+            self.sampler = sr.Sampler(self.model, self.lr)
+            self.sampler.encoded(self.sampler.rect)
             self._encoding_seconds = time.perf_counter() - start
             start = time.perf_counter()
         if request.temperature is None:

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import srvae_core as sr
-from srvae.csvfiles import RESULTS, InUseError
+from srvae.csvfiles import RESULTS
 
 from . import speed
 from .answers import SETTINGS
@@ -89,7 +89,7 @@ def main(arguments: Sequence[str] | None = None, more: Sequence[Callable[[object
     # What the user can mend ends with one line; anything else is a fault of ours and keeps its traceback.
     try:
         options.run(options)
-    except (SetMissingError, InUseError, OSError, ValueError) as error:
+    except (SetMissingError, OSError, ValueError) as error:
         sys.exit(f"error: {error}")
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)

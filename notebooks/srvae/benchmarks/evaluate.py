@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 import srvae_core as sr
 from srvae import metrics
-from srvae.csvfiles import RESULTS, Row, check_writable, only_writer
+from srvae.csvfiles import RESULTS, Row, check_writable
 from srvae.vgg import distance_network
 
 from .answers import SETTINGS, Answers
@@ -75,7 +75,7 @@ def enlarge_set(model: sr.SRVAE, dataset: str = "bundled", **options: object) ->
     for name in sizes:
         hr, lr = pair(dataset, name, scale)
         start = time.perf_counter()
-        answer = sr.super_resolve(lr, model, precision="float32", **options)
+        answer = sr.super_resolve(lr, model, **options)
         seconds = time.perf_counter() - start
         bicubic = metrics.fidelity(sr.enlarge(lr, scale), hr, scale)
         row = {"bicubic": bicubic["psnr"], "bicubic_ssim": bicubic["ssim"], **metrics.fidelity(answer, hr, scale)}
@@ -134,7 +134,7 @@ def evaluate(
         SetMissingError: a set cannot be had.
         FileNotFoundError, ValueError: no such model, settings or scale; originals or answers of a peer that are
             missing, damaged or of a wrong size, each of which is named; a damaged results file.
-        csvfiles.InUseError, OSError: another process writes the results file, or it cannot be written.
+        OSError: the results file cannot be written.
         Nothing has been computed then, unless a disk fills up or a file vanishes meanwhile.
     """
     unknown = [name for name in settings if name not in SETTINGS]
@@ -145,13 +145,12 @@ def evaluate(
     scales = scales_of(measured, scales)
     network = distance_network(vgg) if vgg else None
     check_writable(results)
-    with only_writer(results):
-        rows, images = read_results(results), ImageRows(results)
-        sizes = _checked_sizes(sets, scales, peers, progress)
-        with_niqe = niqe_at_hand() if niqe is None else niqe  # asked once, so that all rows are alike
-        wanted = jobs(measured, sets, settings, peers, scales)
-        scoring = Scoring(images, sizes, with_niqe, network, answers)
-        done = _fill(results, _kept_rows(rows, wanted), wanted, scoring, progress)
+    rows, images = read_results(results), ImageRows(results)
+    sizes = _checked_sizes(sets, scales, peers, progress)
+    with_niqe = niqe_at_hand() if niqe is None else niqe  # asked once, so that all rows are alike
+    wanted = jobs(measured, sets, settings, peers, scales)
+    scoring = Scoring(images, sizes, with_niqe, network, answers)
+    done = _fill(results, _kept_rows(rows, wanted), wanted, scoring, progress)
     return in_order(done.values())
 
 

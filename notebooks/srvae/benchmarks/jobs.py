@@ -8,6 +8,7 @@ from operator import attrgetter
 from pathlib import Path
 
 import srvae_core as sr
+from srvae import csvfiles
 from srvae.csvfiles import Row
 
 from .answers import ROUNDS, SETTINGS, Request, plan
@@ -23,7 +24,7 @@ class Job:
     Attributes:
         method: "Bicubic", "SR-VAE-D", "SR-VAE-P" or a peer's name.
         settings: a name of :data:`benchmarks.answers.SETTINGS`, or "files" for a peer.
-        version: of this project, with the weights' for a model, the files' for a peer, and the originals' of a folder.
+        version: digests of a model's weights, of a peer's files, and of a folder's originals; what there is of them.
         model: what ``load_model`` takes, or "".
         peer: folder of another method's answers, or "".
     """
@@ -88,7 +89,7 @@ def measured_models(models: Sequence[str]) -> list[Measured]:
     measured: dict[tuple[str, int], Measured] = {}
     for model in models:
         variant = Path(model).stem.split("-")[-1]
-        new = Measured(model, f"SR-VAE-{variant}", sr.load_model(model).scale, sr.weights_version(model))
+        new = Measured(model, f"SR-VAE-{variant}", sr.load_model(model).scale, csvfiles.weights_version(model))
         first = measured.setdefault((new.method, new.scale), new)
         if first.version != new.version:
             raise ValueError(
@@ -137,7 +138,7 @@ def jobs(
     for dataset in dict.fromkeys(sets):
         originals = originals_version(dataset)
         for scale in scales_of(models, scales):
-            planned.append(Job("Bicubic", scale, dataset, "default", sr.ANSWERS_SINCE + originals))
+            planned.append(Job("Bicubic", scale, dataset, "default", originals))
             for name, folder in (peers or {}).items():
                 version = answers_version(Path(folder), dataset, scale)
                 planned.append(Job(name, scale, dataset, "files", version + originals, peer=folder))

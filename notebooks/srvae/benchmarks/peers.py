@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-import srvae_core as sr
+from srvae import images
 
 from .sets import Size, cropped, digest_of, image_files, image_names
 
@@ -64,7 +64,7 @@ def find_answers(folder: Path, dataset: str, scale: int) -> tuple[dict[str, Path
         SetMissingError: there is no such set.
     """
     place, names = answers_folder(folder, dataset, scale), image_names(dataset)
-    expected = {name: name if Path(name).suffix.lower() in sr.IMAGE_SUFFIXES else f"{name}.png" for name in names}
+    expected = {name: name if Path(name).suffix.lower() in images.SUFFIXES else f"{name}.png" for name in names}
     if not place.is_dir():
         return {}, dict.fromkeys(names, f"there is no folder {place} with {', '.join(expected.values())}")
     files, wrong = {}, {}
@@ -91,7 +91,7 @@ def wrong_answers(folder: Path, dataset: str, scale: int, sizes: Mapping[str, Si
     wrong = list(dict.fromkeys(phrase for name, phrase in unfound.items() if name in sizes))
     for name in [name for name in files if name in sizes]:
         try:
-            height, width = sr.read_image(files[name]).shape[:2]
+            height, width = images.read(files[name]).shape[:2]
         except (ValueError, OSError) as error:
             wrong.append(str(error))
             continue
@@ -102,9 +102,9 @@ def wrong_answers(folder: Path, dataset: str, scale: int, sizes: Mapping[str, Si
 
 
 def answers_version(folder: Path, dataset: str, scale: int) -> str:
-    """The version of the answers and the beginning of the sha256 of all answers: other files give other rows."""
+    """The beginning of the sha256 of all answers: other files give other rows."""
     files, _ = find_answers(folder, dataset, scale)
-    return f"{sr.ANSWERS_SINCE}+{digest_of(files)}"
+    return digest_of(files)
 
 
 def peer_answer(folder: Path, dataset: str, scale: int, name: str) -> np.ndarray:
@@ -117,4 +117,4 @@ def peer_answer(folder: Path, dataset: str, scale: int, name: str) -> np.ndarray
     files, wrong = find_answers(folder, dataset, scale)
     if name not in files:
         raise FileNotFoundError(wrong.get(name, f"the set {dataset!r} has no image {name!r}"))
-    return sr.read_image(files[name])[..., :3]
+    return images.read(files[name])[..., :3]

@@ -16,7 +16,7 @@ import numpy as np
 from tqdm import tqdm
 
 import srvae_core as sr
-from srvae import metrics
+from srvae import csvfiles, metrics
 from srvae.csvfiles import Row
 from srvae.vgg import VGG19
 
@@ -157,9 +157,9 @@ def _ready_model(job: Job) -> sr.SRVAE | None:
     if not job.model:
         return None
     model = sr.load_model(job.model)
-    if not job.version.startswith(sr.weights_version(job.model)):
+    if not job.version.startswith(csvfiles.weights_version(job.model)):
         raise ValueError(f"the weights of {job.model} were replaced meanwhile: give the command again")
-    sr.super_resolve(np.zeros((32, 32, 3), np.uint8), model, precision="float32")
+    sr.super_resolve(np.zeros((32, 32, 3), np.uint8), model)
     return model
 
 

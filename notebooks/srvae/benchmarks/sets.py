@@ -23,6 +23,7 @@ from skimage import data as photographs
 from tqdm import tqdm
 
 import srvae_core as sr
+from srvae import images, metrics
 from srvae.csvfiles import REGISTRY, Row, read_csv
 
 # One commit of a repository that holds the four sets, so that the files stay what the registry says.
@@ -72,7 +73,7 @@ class Registry:
         row = next((r for r in self.sets().get(dataset, []) if r["image"] == image), None)
         if row is None:
             raise KeyError(f"{self.path.name} has no image {image!r} of a set {dataset!r}")
-        return sr.read_image(local_file(dataset, image) or self.download(row))[..., :3]  # without alpha
+        return images.read(local_file(dataset, image) or self.download(row))[..., :3]  # without alpha
 
     def download(self, row: Row) -> Path:
         """The file of a row: from the cache (SRVAE_CACHE or the user's), otherwise downloaded; its sha256 is checked.
@@ -138,7 +139,7 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(
         path
         for path in folder.iterdir()
-        if path.suffix.lower() in sr.IMAGE_SUFFIXES and not path.name.startswith(".") and path.is_file()
+        if path.suffix.lower() in images.SUFFIXES and not path.name.startswith(".") and path.is_file()
     )
 
 
@@ -215,7 +216,7 @@ def load_image(dataset: str, name: str, registry: Registry = SHIPPED_REGISTRY) -
     files = folder_images(dataset)
     if name not in files:
         raise KeyError(f"the folder of the set {dataset!r} holds no image {name!r}")
-    return sr.read_image(files[name])[..., :3]
+    return images.read(files[name])[..., :3]
 
 
 def image_sizes(dataset: str, registry: Registry = SHIPPED_REGISTRY) -> dict[str, Size]:
@@ -254,7 +255,7 @@ def pair(dataset: str, name: str, scale: int, registry: Registry = SHIPPED_REGIS
     if min(image.shape[:2]) < scale:
         height, width = image.shape[:2]
         raise ValueError(f"{name} of {dataset} has {height}x{width} pixels, of which {scale}x makes no LR image")
-    hr = sr.crop_to_multiple(image, scale)
+    hr = metrics.crop_to_multiple(image, scale)
     return hr, sr.downscale(hr, scale)
 
 

@@ -48,11 +48,9 @@ def speed(repeats: int = 3, size: int = LARGEST) -> dict[int, dict[str, float]]:
         size: edge of the answer in pixels, at most :data:`LARGEST` and a multiple of 8.
 
     Returns:
-        scale -> {"whole": ..., "auto": ..., "release": ..., "step": ..., "auto step": ..., "draft": ..., "rule": ...}.
-        Whole is an answer in float32, release the same with the release's tiles and without back-projection, step a
-        call of a ready ``Sampler``. Auto and auto step are the same in the precision that is the default, and draft is
-        a step for pictures in motion. Rule is the release's whole rule: its tiles for each of the 8 flips and
-        rotations. It takes long, so it is timed once.
+        scale -> {"whole": ..., "step": ..., "draft": ..., "release": ..., "rule": ...}: an answer, a call of a ready
+        ``Sampler``, the same for pictures in motion, the release's tiles without back-projection, and the release's
+        way in full, its tiles for each of the 8 flips and rotations. That takes long, so it is timed once.
 
     Raises:
         ValueError: there are no such repeats, or there is no such size.
@@ -69,28 +67,17 @@ def _speed_at(scale: int, hr: np.ndarray, repeats: int) -> dict[str, float]:
     """Milliseconds at one scale, by what is timed."""
     model = _any_model(scale)
     lr = sr.downscale(hr, scale)
-    samplers = {precision: sr.Sampler(model, lr, precision=precision) for precision in sr.PRECISIONS}
+    sampler = sr.Sampler(model, lr)
 
-    def whole(precision: str = "float32") -> object:
-        return sr.super_resolve(lr, model, temperature=1.0, precision=precision)
-
-    def release_tiles() -> object:
-        return release.super_resolve(lr, model, temperature=1.0)
-
-    def step(precision: str = "float32", draft: bool = False) -> object:
-        return samplers[precision](seed=1, temperature=1.0, draft=draft)
-
-    def release_rule() -> object:
-        return release.super_resolve(lr, model, temperature=1.0, self_ensemble=True)
-
+    by_tiles = partial(release.super_resolve, lr, model, temperature=1.0)
     # They take turns, so that other load on the machine falls on all of them alike.
-    calls = {"whole": whole, "auto": partial(whole, "auto"), "release": release_tiles}
-    calls |= {"step": step, "auto step": partial(step, "auto"), "draft": partial(step, "auto", draft=True)}
+    calls = {"whole": partial(sr.super_resolve, lr, model, temperature=1.0), "release": by_tiles}
+    calls |= {"step": partial(sampler, seed=1), "draft": partial(sampler, seed=1, draft=True)}
     for name in set(calls) - {"release"}:  # the first calls also encode and allocate
         calls[name]()
     rounds = [{name: timed(call) for name, call in calls.items()} for _ in range(repeats)]
     milliseconds = {name: 1000 * min(seconds[name] for seconds in rounds) for name in calls}
-    return milliseconds | {"rule": 1000 * timed(release_rule)}
+    return milliseconds | {"rule": 1000 * timed(partial(by_tiles, self_ensemble=True))}
 
 
 def _any_model(scale: int) -> sr.SRVAE:
@@ -102,7 +89,6 @@ def _any_model(scale: int) -> sr.SRVAE:
 def print_speed(repeats: int, size: int) -> None:
     """Print :func:`speed` with the ratios."""
     print(f"{machine()}; answers of {size}x{size}, fastest of {repeats} turns")
-    kind, aim = ("bfloat16", 12) if sr.has_bfloat16() else ("float32", 7)
     for scale, ms in speed(repeats, size).items():
         print(
             f"{scale}x: whole tiling {ms['whole']:.0f} ms\n"
@@ -111,9 +97,7 @@ def print_speed(repeats: int, size: int) -> None:
             f"    its tiles and overlaps alone {ms['release']:.0f} ms, ratio 1/{ms['release'] / ms['whole']:.1f}\n"
             f"    slider step {ms['step']:.0f} ms, full enlargement {ms['whole']:.0f} ms, "
             f"ratio 1/{ms['whole'] / ms['step']:.1f} (aim: at most 1/4)\n"
-            f"    precision auto ({kind} here): enlargement {ms['auto']:.0f} ms, "
-            f"step {ms['auto step']:.0f} ms, draft {ms['draft']:.0f} ms, "
-            f"ratio 1/{ms['whole'] / ms['draft']:.1f} (aim: at most 1/{aim})"
+            f"    draft {ms['draft']:.0f} ms, ratio 1/{ms['whole'] / ms['draft']:.1f}"
         )
 
 

@@ -11,6 +11,7 @@ from itertools import product
 from pathlib import Path
 
 import srvae_core as sr
+from srvae import images
 from srvae.csvfiles import DATA, Row
 
 from .tables import MODELS, SAMPLES, table_lines
@@ -81,5 +82,5 @@ def write_readme(readme: Path = README) -> None:
         OSError: it cannot be read or written.
     """
     text = with_results(readme.read_text(encoding="utf-8"), summary())
-    with sr.written_whole(readme) as part:
+    with images.atomic_write(readme) as part:
         part.write_text(text, encoding="utf-8", newline="\n")

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 import srvae_core as sr
-from srvae import metrics
+from srvae import csvfiles, metrics
 from srvae.benchmarks.peers import answers_folder, named_peers, peer_answer, wrong_answers
 from srvae.benchmarks.sets import cropped, load_image, pair
 from srvae.csvfiles import Row
@@ -201,11 +201,11 @@ def _compare_excerpt(
     variant, temperature = sample
     samples = {}
     for name, model in models.items():
-        panel = f"{METHOD}{sr.ModelName.of(name).variant}"
+        panel = f"{METHOD}{name.partition('x-')[2]}"
         # without a cache the sampler encodes and decodes the region alone
-        sampler = sr.Sampler(model, lr, cache=False, precision="float32")
+        sampler = sr.Sampler(model, lr, cache=False)
         crops[panel] = sampler(temperature=model.temperature, region=region)
-        versions[panel], temperatures[panel] = sr.weights_version(name), model.temperature
+        versions[panel], temperatures[panel] = csvfiles.weights_version(name), model.temperature
         if panel == variant:
             samples["sample"] = sampler(SEED, temperature, region=region)
             versions["sample"], temperatures["sample"] = versions[panel], temperature

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import srvae_core as sr
+from srvae import csvfiles
 from srvae.csvfiles import DATA, Row, read_csv, write_csv
 
 CROPS = DATA / "crops.csv"
@@ -34,7 +35,7 @@ def record(rows: Sequence[Row], path: Path = CROPS) -> None:
         ValueError: the file is damaged; it stays as it is.
         OSError: it cannot be written.
     """
-    shipped = {"", *map(sr.weights_version, sr.available_models())}  # "": bicubic and peers have no weights
+    shipped = {"", *map(csvfiles.weights_version, sr.available_models())}  # "": bicubic and peers have no weights
     # all panels of a picture go together: those of a peer that is not drawn any more leave the file
     replaced = {_picture(row) for row in rows}
     kept = [row for row in read_csv(path, CROP_COLUMNS) if row["version"] in shipped and _picture(row) not in replaced]

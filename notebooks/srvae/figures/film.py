@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import PIL.Image
 
-import srvae_core as sr
+from srvae import images
 from srvae.viewer import animation, browser
 from srvae.viewer.settings import TEMPERATURE_OF_SAMPLES
 
@@ -308,6 +308,6 @@ def draw(folder: Path) -> Path:
     """
     path = folder / NAME
     content = animation.film(record(), 1000 // RATE, edges=(WIDTH,))
-    with sr.written_whole(path) as part:
+    with images.atomic_write(path) as part:
         part.write_bytes(content)
     return path

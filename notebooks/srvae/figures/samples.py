@@ -16,7 +16,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.figure import Figure
 
 import srvae_core as sr
-from srvae import metrics
+from srvae import csvfiles, metrics
 from srvae.benchmarks.answers import SAMPLES_PER_IMAGE
 from srvae.benchmarks.sets import bundled
 from srvae.csvfiles import Row
@@ -62,8 +62,8 @@ class Samples:
             ("deviation", "correlation with the error"): np.corrcoef(self.deviation.ravel(), self.error.ravel())[0, 1],
             ("samples", "diversity"): metrics.diversity(self.drawn[:SAMPLES_PER_IMAGE], self.hr),
         }
-        version = sr.weights_version(self.model)
-        picture = (f"samples_{sr.ModelName.of(self.model).scale}x", "bundled", "astronaut", self.crop)
+        version = csvfiles.weights_version(self.model)
+        picture = (f"samples_{int(self.model[0])}x", "bundled", "astronaut", self.crop)
         return [crop_row(*picture, *panel, f"{value:.4f}", version) for panel, value in values.items()]
 
     @property
@@ -142,7 +142,7 @@ def draw_samples(
     model = model or sr.load_model(model_name)
     s = model.scale
     hr, lr, crop = _patch(s)
-    sampler = sr.Sampler(model, lr, precision="float32")
+    sampler = sr.Sampler(model, lr)
     drawn = [sampler(seed, 1.0) for seed in range(count)]
     z = fit_latents(model, lr, hr, steps)
     # the sampler computes z = temperature * 0.1 * g * eps, so this eps gives back the fitted z

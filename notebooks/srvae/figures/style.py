@@ -7,7 +7,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-import srvae_core as sr
+from srvae import images
 from srvae.csvfiles import DATA
 
 FIGURES = DATA / "figures"
@@ -41,7 +41,7 @@ def save(fig: Figure, path: Path, dpi: float | None = None) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     ending = path.suffix.removeprefix(".")
-    with sr.written_whole(path) as part:
+    with images.atomic_write(path) as part:
         fig.savefig(
             part, format=ending, dpi=dpi, metadata={"CreationDate": None} if ending == "pdf" else {"Software": None}
         )

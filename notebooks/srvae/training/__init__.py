@@ -13,13 +13,12 @@ latents        the start of the latent branch, with a generator that conditions
 optimiser      Muon, and Adam beside it or as the release has it
 schedule       how far a run has come, in steps or in minutes
 files          a run's files, read with clear errors and written whole; its folder, one training's alone
-weights        writing weights files, whole or compact
+weights        writing weights files
 checkpoints    a run's folder: weights and state, record, log
 compiling      ways to run a step that fill a GPU
 trainer        one run: its network, a step, its checkpoints
 loop           the loop around the steps: ``train``
 validation     figures on held-out patches
-averaging      the mean of the weights of several stages
 export         from a run to what others use: files, model card, pieces that fit through a narrow door
 recipe         a whole scale within given minutes
 speed          how fast all this is on the machine at hand

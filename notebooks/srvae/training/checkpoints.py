@@ -19,6 +19,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 import srvae_core as sr
+from srvae import images
 
 from .files import opened_tensors, read_object, read_tensors, reason, write_text
 
@@ -86,7 +87,7 @@ def copy_tensors(targets: Mapping[str, Tensor], tensors: Mapping[str, Tensor]) -
 def save_checkpoint(run: Path, tensors: Mapping[str, Tensor], progress: Mapping[str, object]) -> None:
     """Write a checkpoint; the one before stays until this one is whole."""
     run.mkdir(parents=True, exist_ok=True)
-    with sr.written_whole(run / CHECKPOINT) as part:
+    with images.atomic_write(run / CHECKPOINT) as part:
         kept = {name: t.detach().cpu().contiguous() for name, t in tensors.items()}
         save_file(kept, part, {k: str(v) for k, v in progress.items()})
 
@@ -215,7 +216,7 @@ def read_history(source: Path) -> list[dict]:
     """The stages that made a run's weights or a weights file; empty where it does not say."""
     if source.is_dir():
         return read_record(source).get("history", [])
-    return sr.read_notes(source).get("history", []) if source.suffix == ".safetensors" else []
+    return sr.read_weights(source)[1].get("history", []) if source.suffix == ".safetensors" else []
 
 
 def starting_weights(source: Path) -> dict[str, Tensor]:

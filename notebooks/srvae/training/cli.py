@@ -13,9 +13,8 @@ from typing import Any, get_args, get_type_hints
 import srvae_core as sr
 from srvae.csvfiles import check_writable, read_csv, write_csv
 
-from .averaging import average
-from .config import PART_LAYERS, VARIABLES, Config
-from .export import export, join, lay_start, model_name, orphans, reissue
+from .config import VARIABLES, Config
+from .export import export, join, lay_start, model_name
 from .loop import SHAPING_BATCH, judge_run, train
 from .packing import write_pack
 from .patches import Patches, held_out_patches
@@ -36,9 +35,7 @@ Training of the SR-VAE.
   pack       put the best of a folder of photographs into one file
   benchmark  how fast training is on this machine
   export     write a run's weights as a file that everything here loads
-  reissue    write a weights file again: over another base, at another temperature, smaller
   join       put together weights that came in pieces
-  average    the mean of the weights of stages that went on from one another
   start      lay a model's answer into a small folder to go on from
   sampling   what the shape of the noise is worth
   judge      add a run's figures to a table
@@ -108,20 +105,7 @@ def measure(options: argparse.Namespace, started: float) -> None:
 def ship(options: argparse.Namespace, started: float) -> None:
     """Write a run's weights file."""
     changes = {"temperature": options.temperature, "rank": options.rank}
-    _say_written(export(options.run, options.name, options.folder, base=options.base, **changes))
-
-
-def ship_again(options: argparse.Namespace, started: float) -> None:
-    """Write a weights file again."""
-    changes = {"temperature": options.temperature, "rank": options.rank}
-    _say_written(reissue(options.file, options.name, options.folder, base=options.base, **changes))
-
-
-def _say_written(path: Path) -> None:
-    """Name a weights file that was written, and those that it makes unreadable until they are written again, too."""
-    print(path)
-    for name in orphans(path):
-        print(f"{name} rests on the file that was here before: export it anew, or it cannot be loaded", file=sys.stderr)
+    print(export(options.run, options.name, options.folder, base=options.base, **changes))
 
 
 def put_together(options: argparse.Namespace, started: float) -> None:
@@ -136,18 +120,11 @@ def start(options: argparse.Namespace, started: float) -> None:
     print(lay_start(options.source, options.folder))
 
 
-def mean(options: argparse.Namespace, started: float) -> None:
-    """Average the weights of stages."""
-    print(average(options.sources, options.folder, options.data, part=options.part))
-
-
 def sampling(options: argparse.Namespace, started: float) -> None:
     """Compare the shapes of the noise."""
     if options.table:
         check_writable(options.table)
     model = sr.load_model(options.model)
-    if not model.grid_generator:
-        raise ValueError(f"{options.model} holds generator1 in the release's layout: export it compactly first")
     photographs = load_photographs(options.data, model.scale)
     patches = Patches(photographs.for_training, SHAPING_BATCH, candidates=2, seed=1)
     shaping = (patches(step)[:2] for step in range(-(-options.shaping // SHAPING_BATCH)))
@@ -200,9 +177,6 @@ class Commands:
         command.add_argument(
             "--original", type=float, default=0.0, help="share of the time for the paper's objective [0]"
         )
-        command.add_argument(
-            "--discriminator", action="store_true", help="samples before a discriminator, too, and the mean of both"
-        )
         command.add_argument("--rehearse", action="store_true", help="tiny batches: shows that all of it works")
 
     def add_measuring(self) -> None:
@@ -224,47 +198,22 @@ class Commands:
         )
 
     def add_weights(self) -> None:
-        """What writes weights: ``export``, ``reissue``, ``join``, ``average`` and ``start``."""
+        """What writes weights: ``export``, ``join`` and ``start``."""
         command = self.add("export", ship, "Write a run's averaged weights as a compact file and renew the model card.")
         command.add_argument("run", help="folder of the run")
         command.add_argument("name", help="such as 4x-D")
-        command.add_argument("--temperature", type=float, help="at which the model answers; left out, the run's own")
-        self.add_destination(command)
-
-        command = self.add(
-            "reissue", ship_again, "Write a weights file again: over another base, at another temperature, smaller."
-        )
-        command.add_argument("file", help="the weights file")
-        command.add_argument("name", help="such as 4x-P")
-        command.add_argument("--temperature", type=float, help="at which the model answers; left out, the file's own")
-        self.add_destination(command)
+        command.add_argument("--temperature", type=float, help="the model's default [the run's own]")
+        command.add_argument("--base", default="", metavar="NAME", help="leave out what equals this model")
+        command.add_argument("--folder", type=Path, default=sr.WEIGHTS, help="where to [data/weights]")
+        command.add_argument("--rank", type=int, default=16, help="of the rest of ip4-ip6 that is kept [16]")
 
         command = self.add("join", put_together, "Put together weights that came in pieces, and check them.")
         command.add_argument("pieces", help="folder with pieces.json")
         command.add_argument("folder", help="where to")
 
-        command = self.add("average", mean, "Lay the mean of the weights of a training's stages into a run's folder.")
-        command.add_argument("folder", help="where to")
-        command.add_argument("sources", nargs="+", help="runs or weights files, each gone on from the one before")
-        command.add_argument("--data", required=True, help="photographs, whose held-out patches judge it")
-        command.add_argument(
-            "--part", choices=PART_LAYERS, default="all", help="layers to average; others are the first source's [all]"
-        )
-
         command = self.add("start", start, "Lay what a model answers with at z = 0 into a small folder, for --initial.")
         command.add_argument("source", help="folder of a run, or a weights file")
         command.add_argument("folder", help="where to")
-
-    @staticmethod
-    def add_destination(command: argparse.ArgumentParser) -> None:
-        """The flags that ``export`` and ``reissue`` share."""
-        command.add_argument("--base", default="", metavar="NAME", help="leave out what equals this model")
-        command.add_argument("--folder", type=Path, default=sr.WEIGHTS, help="where to [data/weights]")
-        command.add_argument(
-            "--rank",
-            type=int,
-            help="a file a third as large: a rest of this rank of ip4-ip6 (16 will do), int8 convolutions",
-        )
 
     def add_figures(self) -> None:
         """What adds rows to a table: ``sampling`` and ``judge``."""

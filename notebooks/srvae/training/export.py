@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import srvae_core as sr
+from srvae import images
 from srvae.csvfiles import read_csv, write_csv
 
 from .checkpoints import (
@@ -29,8 +30,6 @@ from .weights import save_model
 OF_LATENTS = ("encoder", "ip", "generator", "decoder1.")  # beginnings of the names of layers that z goes through
 MANIFEST = "pieces.json"
 PIECE_BYTES = 15 * 2**20
-# Notes that `save_model` makes.
-WRITTEN_BY_SAVE = {"format", "scale", "residual", "grid_generator", "base", "base_digest", "rank"}
 
 
 # -- weights files ------------------------------------------------------------------------------------------
@@ -38,28 +37,21 @@ WRITTEN_BY_SAVE = {"format", "scale", "residual", "grid_generator", "base", "bas
 
 def model_name(file: Path) -> str:
     """The name of the model in a weights file, such as 4x-D, by the name of the file."""
-    return file.stem.removeprefix(sr.PREFIX)
+    return file.stem.removeprefix("SR_VAE_")
 
 
-def checked_name(name: str | sr.ModelName, scale: int) -> sr.ModelName:
-    """The parts of a model's name.
-
-    Raises:
-        ValueError: it is no name of a model of that scale.
-    """
-    names = {f"{scale}x-{variant}": sr.ModelName(scale, variant) for variant in LAMBDA}
-    if str(name) not in names:
-        raise ValueError(f"the name must be {' or '.join(names)}, not {str(name)!r}")
-    return names[str(name)]
+def file_name(name: str) -> str:
+    """The name of the weights file of a model such as 4x-D."""
+    return f"SR_VAE_{name}.safetensors"
 
 
 def export(
     run: str | Path,
-    name: str | sr.ModelName,
+    name: str,
     folder: Path = sr.WEIGHTS,
     base: str = "",
     *,
-    rank: int | None = None,
+    rank: int = 16,
     temperature: float | None = None,
     card: bool = True,
 ) -> Path:
@@ -70,8 +62,8 @@ def export(
         name: of the model, such as "4x-D".
         folder: where to.
         base: a model in the same folder whose equal weights are left out of the file (P keeps most of D's).
-        rank: makes a small file, see :func:`weights.save_model`.
-        temperature: at which the model answers; None is the run's own.
+        rank: see :func:`weights.save_model`.
+        temperature: the model's default temperature; None is the run's own.
         card: write README.md and ``curves/<name>.csv``: the validation figures of the run and, as far as their folders
             are there, of the runs that it started from.
 
@@ -82,7 +74,9 @@ def export(
     """
     run = Path(run)
     record = read_record(run, needed=("scale", "history", "sources"))
-    model = checked_name(name, record["scale"])
+    names = [f"{record['scale']}x-{variant}" for variant in LAMBDA]
+    if name not in names:
+        raise ValueError(f"the name must be {' or '.join(names)}, not {name!r}")
     net = sr.SRVAE(record["scale"], grid_generator=True)
     weights = averaged_weights(run)
     # Not strict: GridLinear's matrix is computed, not learnt; and the encoder, if the run has one, is not shipped.
@@ -90,50 +84,15 @@ def export(
     folder.mkdir(parents=True, exist_ok=True)
     rows = read_log(run / LOG)
     own = record.get("temperature", 0.0) if temperature is None else temperature
-    notes = {"temperature": own, "variant": model.variant, "history": record["history"]}
+    notes = {"temperature": own, "variant": name.partition("x-")[2], "history": record["history"]}
     notes |= {"sources": record["sources"], "validation": rows[-1] if rows else {}}
-    path = folder / model.file
+    path = folder / file_name(name)
     save_model(net, path, base=base, rank=rank, **notes)
     if card:
         (folder / "curves").mkdir(exist_ok=True)
-        write_csv(folder / "curves" / f"{model}.csv", curve(run))
+        write_csv(folder / "curves" / f"{name}.csv", curve(run))
         write_card(folder)
     return path
-
-
-def reissue(
-    file: str | Path,
-    name: str,
-    folder: Path = sr.WEIGHTS,
-    base: str = "",
-    *,
-    temperature: float | None = None,
-    rank: int | None = None,
-) -> Path:
-    """Write a weights file again as SR_VAE_<name>.safetensors: over another base, at another temperature, or smaller.
-
-    For a P that stays what it was when its D is trained further: written again without a base before D is replaced, it
-    can be read afterwards. What the file says of itself goes along, its own temperature too unless another is given.
-
-    Raises:
-        FileNotFoundError, ValueError: no readable weights file, no name of its scale, or no such base.
-    """
-    model = sr.load_model(file)
-    notes = {k: v for k, v in sr.read_notes(Path(file)).items() if k not in WRITTEN_BY_SAVE}
-    path = folder / checked_name(name, model.scale).file
-    own = model.temperature if temperature is None else temperature
-    folder.mkdir(parents=True, exist_ok=True)
-    save_model(model, path, base=base, rank=rank, **notes | {"temperature": own})
-    write_card(folder)
-    return path
-
-
-def orphans(path: Path) -> list[str]:
-    """The names of the models beside a weights file that rest on it as it was before, and so no longer load."""
-    name = model_name(path)
-    digest = sr.read_base(path, name)[2]
-    others = {model_name(file): sr.read_notes(file) for file in path.parent.glob(f"{sr.PREFIX}*.safetensors")}
-    return sorted(n for n, notes in others.items() if notes.get("base") == name and notes.get("base_digest") != digest)
 
 
 def lay_start(source: str | Path, folder: str | Path) -> Path:
@@ -193,27 +152,26 @@ CARD_HEAD = """\
 # Weights
 
 Written by `srvae train export`; the facts are in the metadata of each file. Commands that name
-`notebooks/training.py` are those of version 0.1, of which `srvae train run` has come.
+`notebooks/training.py` or `notebooks/train.py` are those of earlier versions, from which `srvae train run` has come.
 
-generator1 is held on the LR grid, in float16 (in files of version 0.1 in int8). Convolutions are float16, in files
-with a rank int8. The other fully connected weights are int8 with a scale and the largest number of each row apart. The
-encoder is not needed to sample and is not shipped. A model with a base holds only what differs from it. `curves/` has
-the validation figures of the runs, `tried.csv` those of what was tried, `noise.csv` what the shape of the noise is
-worth.
+generator1 is held on the LR grid, in float16. Convolutions are int8 with a scale for each output channel. The other
+fully connected weights are int8 with a scale and the largest number of each row apart. The encoder is not needed to
+sample and is not shipped. A model with a base holds only what differs from it. `curves/` has the validation figures of
+the runs, `tried.csv` those of what was tried, `noise.csv` what the shape of the noise is worth.
 """
 
 
 def write_card(folder: Path = sr.WEIGHTS) -> None:
     """Write README.md, the model card, from what the weights files say of themselves."""
-    parts = [_card_of(file) for file in sorted(folder.glob(f"{sr.PREFIX}*.safetensors"))]
+    parts = [_card_of(file) for file in sorted(folder.glob("SR_VAE_*.safetensors"))]
     write_text(folder / "README.md", "\n".join([CARD_HEAD, *parts]))
 
 
 def _card_of(file: Path) -> str:
     """One model's part of the card."""
-    notes = sr.read_notes(file)
+    notes = sr.read_weights(file)[1]
     lines = [f"## {model_name(file)}\n", f"`{file.name}`, {file.stat().st_size / 1e6:.1f} MB.\n"]
-    if notes.get("rank"):
+    if "rank" in notes:  # files of version 0.1 have none
         lines.append(f"Of ip4, ip5 and ip6 a rest of rank {notes['rank']} is kept; convolutions are int8.\n")
     if "base" in notes:
         lines.append(f"What is not in the file is {notes['base']}'s.\n")
@@ -273,7 +231,7 @@ def split(files: list[Path], folder: Path, limit: int = PIECE_BYTES) -> list[Pat
         parts = [data[at : at + limit] for at in range(0, max(len(data), 1), limit)]
         names = [f"{file.name}.{i}of{len(parts)}" for i in range(1, len(parts) + 1)]
         for name, part in zip(names, parts, strict=True):
-            with sr.written_whole(folder / name) as target:
+            with images.atomic_write(folder / name) as target:
                 target.write_bytes(part)
         manifest[file.name] = {"sha256": _digest(data), "bytes": len(data), "pieces": names}
         pieces += [folder / name for name in names]
@@ -325,7 +283,7 @@ def join(folder: str | Path, target: str | Path) -> list[Path]:
         whole[target / Path(name).name] = data
     target.mkdir(parents=True, exist_ok=True)
     for path, data in whole.items():
-        with sr.written_whole(path) as part:
+        with images.atomic_write(path) as part:
             part.write_bytes(data)
         table = folder / f"{model_name(path)}.csv"
         if table.is_file():

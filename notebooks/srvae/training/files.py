@@ -13,17 +13,17 @@ import filelock
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-import srvae_core as sr
+from srvae import images
 from srvae.csvfiles import Row, read_csv, write_csv
 
 LOCK = "lock"  # its file stays in the folder: who removed it could let two in
-# What `written_whole` begins, by the endings of a run's own files, and safetensors beside it.
+# What `images.atomic_write` begins, by the endings of a run's own files, and safetensors beside it.
 HALF_WRITTEN = ("*.safetensors.part", "*.json.part", "*.csv.part", "clock.part", ".tmp??????")
 
 
 def write_text(path: Path, text: str) -> None:
     """Write a text, whole or not at all."""
-    with sr.written_whole(path) as part:
+    with images.atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
 
 

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 import srvae_core as sr
+from srvae import release
 
 from .compiling import to_device
 from .config import Config
@@ -84,6 +85,12 @@ def repetition(texture: Tensor, scale: int) -> Tensor:
     return REPEATED**2 * (mean.square().mean((1, 2, 3, 4, 5)) / power).mean()
 
 
+def cpu_has_bfloat16() -> bool:
+    """Whether the CPU convolves in bfloat16 faster than in float32: with AMX or AMD's AVX512-BF16, not Intel's."""
+    can = torch.cpu.get_capabilities()
+    return can.get("amx_bf16", False) or (can.get("avx512_bf16", False) and not can.get("avx512_fp16", False))
+
+
 class Pictures:
     """The network as training uses it: codes and answers of patches, in bfloat16 where the hardware has it.
 
@@ -97,8 +104,8 @@ class Pictures:
     def __init__(self, net: sr.SRVAE, *, fp32: bool = False, without_latents: bool = False) -> None:
         self.net, self.without_latents, self.scale = net, without_latents, net.scale
         self.device = net.feat1_1.weight.device
-        # A CPU that emulates bfloat16 would need several times float32's time.
-        self.bfloat16 = not fp32 and (self.device.type != "cpu" or sr.has_bfloat16())
+        # A CPU without these instructions would need several times float32's time.
+        self.bfloat16 = not fp32 and (self.device.type != "cpu" or cpu_has_bfloat16())
         # Both ways of bicubic interpolation of whole patches, as matrices: (128, 128 / scale) and its counterpart. On a
         # GPU they are far quicker than `interpolate`, whose backward pass adds atomically, in any order.
         low, high = torch.eye(sr.PATCH // self.scale), torch.eye(sr.PATCH)
@@ -160,8 +167,8 @@ class Pictures:
         """The mean answer over flips and rotations of patches, each (B, 3, 128, 128), back-projected."""
         lr, total = self.downscale(hr), torch.zeros_like(hr)
         for k in range(8):
-            turned = sr.turn(up, k)
-            total += sr.unturn(self.answer(self.code(turned), None, turned, sr.turn(lr, k)), k)
+            turned = release.turn(up, k)
+            total += release.unturn(self.answer(self.code(turned), None, turned, release.turn(lr, k)), k)
         return total / 8
 
 

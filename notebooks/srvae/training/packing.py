@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 import srvae_core as sr
+from srvae import images
 from srvae.csvfiles import check_writable
 
 from .photographs import HELD_OUT, INDEX, Folder, load_photographs, workers
@@ -58,7 +59,7 @@ def write_pack(
     table = csv.DictWriter(index, COLUMNS, lineterminator="\n")
     table.writeheader()
     table.writerows(row for row, _ in entries)
-    with sr.written_whole(path) as target, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as pack:
+    with images.atomic_write(path) as target, zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as pack:
         # Photographs are compressed already. A fixed date keeps the same folder's packs the same.
         for row, data in entries:
             pack.writestr(zipfile.ZipInfo(str(row["file"])), data)

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 import srvae_core as sr
+from srvae import release
 
 from .compiling import to_device
 from .photographs import Photographs
@@ -108,7 +109,7 @@ class Patches:
     def _turned_places(self, n: int) -> Tensor:
         """Which place of an (n, n) patch goes to each place of its k-th turn: (8, n * n)."""
         places = torch.arange(n * n).view(1, 1, n, n)
-        return torch.stack([sr.turn(places, k).flatten() for k in range(8)]).to(self.device)
+        return torch.stack([release.turn(places, k).flatten() for k in range(8)]).to(self.device)
 
     def like(self, **changes: object) -> Patches:
         """Patches of the same photographs, which stay where they are, with other settings."""

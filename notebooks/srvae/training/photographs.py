@@ -21,6 +21,7 @@ import torch
 from tqdm import tqdm
 
 import srvae_core as sr
+from srvae import images, metrics
 from srvae.csvfiles import read_csv
 
 HELD_OUT = 40  # every 40th photograph is kept for validation
@@ -148,7 +149,7 @@ class Folder:
             folders[:] = [name for name in folders if not name.startswith(".")]
             for name in files:
                 # "._photo.jpg" is what macOS writes beside a photograph, not one.
-                if Path(name).suffix.lower() in sr.IMAGE_SUFFIXES and not name.startswith("."):
+                if Path(name).suffix.lower() in images.SUFFIXES and not name.startswith("."):
                     yield os.path.relpath(os.path.join(folder, name), self.path)
 
     def read(self, name: str) -> bytes:
@@ -206,12 +207,12 @@ def _count_sources(rows: Sequence[dict[str, str]]) -> list[dict[str, str | int]]
 def decode(data: bytes, name: str) -> np.ndarray:
     """The bytes of a photograph -> uint8 (H, W, 3), sides cut to multiples of 8; ValueError where they are none."""
     try:
-        image = sr.read_image(data)
+        image = images.read(data)
     except ValueError as error:
         raise ValueError(f"{name} is no image that can be read") from error
     if min(image.shape[:2]) < sr.PATCH:
         raise ValueError(f"{name} is smaller than a patch, {sr.PATCH}x{sr.PATCH} pixels")
-    image = sr.crop_to_multiple(image, SIDE)[..., :3]
+    image = metrics.crop_to_multiple(image, SIDE)[..., :3]
     if image.dtype == np.uint16:
         image = (image >> 8).astype(np.uint8)
     return np.ascontiguousarray(image)

@@ -18,10 +18,9 @@ import torch
 import srvae_core as sr
 from srvae.csvfiles import read_csv, write_csv
 
-from .averaging import average
 from .checkpoints import CHECKPOINT, CLOCK, LOG, RECORD, is_finished, read_record
 from .config import Config
-from .export import MANIFEST, export, model_name, split
+from .export import MANIFEST, export, file_name, model_name, split
 from .files import check_folder, claimed, read_log, read_seconds
 from .loop import train
 from .objective import Pictures
@@ -37,8 +36,6 @@ KEPT_BACK = 0.06  # share of the time for evaluation, and for writing files
 LEAST_KEPT_BACK = 6.0  # seconds
 LOUDNESS = {4: 4.0, 8: 80.0}  # of new latents: the LR branch's code at 8x is larger
 OUTLIERS = 400.0  # as the energy score: without it samples had loud single pixels
-ADVERSARIAL = 600.0  # once the discriminator has learnt something, its gradient is as large as the energy score's
-FINAL_OUTLIERS = 1200.0  # beside a discriminator, whose features hardly see single pixels either
 TABLE = "table.csv"
 REHEARSED = 2  # held-out patches that a rehearsal looks at: the correlation between patches needs two
 SINGLE_STEP = 1e-3  # minutes, over as soon as they begin: a run ends after one step
@@ -62,7 +59,6 @@ class Recipe:
     device: str | None = None
     compile: str | None = None
     original: float = 0.0
-    discriminator: bool = False
     rehearse: bool = False
 
     def check(self) -> None:
@@ -75,7 +71,7 @@ class Recipe:
             raise ValueError(f"original is a share of the time, from 0 to less than 1, not {self.original}")
         check_source(self.data)
         before = self.initial  # what the first stage starts from; the others have the stage before
-        for stage in (s for s in stages_of(self) if not s.mean_of):  # a wrong path must show now, not hours later
+        for stage in stages_of(self):  # a wrong path must show now, not hours later
             start = None if stage.from_nothing else before
             before = before or str(self.folder)
             config_for(self, stage, start, self.minutes).check()
@@ -100,9 +96,9 @@ class Recipe:
         """Where the weights files are made."""
         return self.folder / "weights"
 
-    def name(self, variant: str) -> sr.ModelName:
-        """The name of the model of a variant, such as 4x-D."""
-        return sr.ModelName(self.scale, variant)
+    def file(self, variant: str) -> Path:
+        """The weights file of a variant, such as D."""
+        return self.weights / file_name(f"{self.scale}x-{variant}")
 
 
 @dataclass(frozen=True)
@@ -113,7 +109,6 @@ class Stage:
     share: float
     settings: dict[str, Any] = field(default_factory=dict)
     from_nothing: bool = False  # a trial beside the others: it starts anew, and no stage goes on from it
-    mean_of: tuple[str, ...] = ()  # nothing is trained: the weights are the mean of those of these stages
 
 
 def stages_of(recipe: Recipe) -> list[Stage]:
@@ -136,15 +131,6 @@ def stages_of(recipe: Recipe) -> list[Stage]:
             sampled | {"variant": "P", "train": "decoder", "lr": 1e-3, "vgg": recipe.vgg, "temperature": 0.25},
         ),
     ]  # fmt: skip
-    if recipe.discriminator:
-        # Samples that have learnt to vary learn to look like originals. A discriminator from the start would not see
-        # samples but the noise of new latents.
-        latents = stages[1]
-        stages[1:2] = [
-            replace(latents, share=0.30),
-            Stage("samples", 0.22, moving | {"lr": 1e-3, "adversarial": ADVERSARIAL, "outliers": FINAL_OUTLIERS}),
-            Stage("mean", 0.0, mean_of=("latents", "samples")),
-        ]
     if recipe.original:
         release = {"stage": "latents", "latents": "release", "optimiser": "adam", "lr": 1e-4, "warmup": 1, "decay": 0.0}
         release |= {"fillers": True, "fixed_vgg": True, "candidates": 1, "vgg": recipe.vgg}
@@ -204,7 +190,7 @@ def run_recipe(recipe: Recipe, started: float | None = None) -> Path:
             print(f"{len(photographs)} photographs ready after {time.monotonic() - clock.started:.1f} s", flush=True)
             train_stages(recipe, photographs, clock)
             deliver(recipe)
-            if not (recipe.weights / recipe.name("D").file).is_file():
+            if not recipe.file("D").is_file():
                 raise ValueError(f"{recipe.minutes:g} minutes are too few: no stage of D has been trained")
             return evaluate(recipe, photographs, clock)
 
@@ -214,10 +200,6 @@ def train_stages(recipe: Recipe, photographs: Photographs, clock: Clock) -> None
     stages, initial, delivering = stages_of(recipe), recipe.initial, 0.0
     for number, stage in enumerate(stages):
         run = recipe.folder / stage.name
-        if stage.mean_of:
-            averaged = mean_stage(recipe, stage, photographs)
-            initial = str(averaged) if averaged else initial
-            continue
         start = None if stage.from_nothing else initial
         if is_finished(run):
             config = config_for(recipe, stage, start, 1.0)
@@ -241,14 +223,6 @@ def train_stages(recipe: Recipe, photographs: Photographs, clock: Clock) -> None
         gc.collect()  # of the stage that has ended, before the next one fills a GPU's memory
 
 
-def mean_stage(recipe: Recipe, stage: Stage, photographs: Photographs) -> Path | None:
-    """The run of a stage that averages others; None where one of these has not come to its end."""
-    run, sources = recipe.folder / stage.name, [recipe.folder / name for name in stage.mean_of]
-    if not all(is_finished(source) for source in sources):
-        return None
-    return run if is_finished(run) else average(sources, run, photographs, REHEARSED if recipe.rehearse else VALIDATED)
-
-
 def minutes_for(recipe: Recipe, left: list[Stage], run: Path, clock: Clock, delivering: float = 0.0) -> float | None:
     """The length of a stage: what it has had already, and its share of what is left for stages; None if nothing is.
 
@@ -270,13 +244,13 @@ def minutes_for(recipe: Recipe, left: list[Stage], run: Path, clock: Clock, deli
 
 def deliver(recipe: Recipe) -> list[Path]:
     """Lay the weights so far into the output folder, in pieces, with their curves."""
-    folder, out, d, p = recipe.weights, Path(recipe.out), recipe.name("D"), recipe.name("P")
-    newest = next((s for s in ("mean", "samples", "latents", "answer") if is_finished(recipe.folder / s)), None)
+    folder, out, (d, p) = recipe.weights, Path(recipe.out), (f"{recipe.scale}x-{variant}" for variant in "DP")
+    newest = next((s for s in ("latents", "answer") if is_finished(recipe.folder / s)), None)
     if newest is None:
         return []
     files = [export(recipe.folder / newest, d, folder)]
     if is_finished(recipe.folder / "P"):
-        files.append(export(recipe.folder / "P", p, folder, base=str(d)))
+        files.append(export(recipe.folder / "P", p, folder, base=d))
     pieces = split(files, out)
     for name in (d, p):
         rows = read_csv(folder / "curves" / f"{name}.csv")
@@ -299,7 +273,7 @@ def evaluate(recipe: Recipe, photographs: Photographs, clock: Clock) -> Path:
     if recipe.networks:
         rows.append(teacher_row(recipe, photographs, len(held_out.up), device))
     for variant in "DP":
-        file = recipe.weights / recipe.name(variant).file
+        file = recipe.file(variant)
         rows += model_rows(file, held_out, distances, vgg, device) if file.is_file() else []
     if is_finished(recipe.folder / "original"):
         rows.append(original_row(recipe))
@@ -321,7 +295,7 @@ def model_rows(
     """The rows of one weights file: at z = 0, at its own temperature if it has one, and at the prior."""
     model = sr.load_model(file, device=device)
     pictures = Pictures(model, fp32=True)
-    history = sr.read_notes(file)["history"]
+    history = sr.read_weights(file)[1]["history"]
     seen = {"patches": sum(stage["steps"] * stage["batch"] for stage in history)}
     temperatures = {0.0: "0", 1.0: "prior"}
     if model.temperature:

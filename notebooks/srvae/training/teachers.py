@@ -21,6 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 import srvae_core as sr
+from srvae import images, release
 
 from .compiling import Mode, quickened
 from .config import Config
@@ -241,7 +242,7 @@ class TaughtPatches(Patches):
         # Half precision is a tenth of a grey level, and 10,000 patches are one gigabyte then.
         answers = torch.cat([self.teacher(self.cut(p)).cpu().half() for p in tqdm(pieces, "teacher", disable=None)])
         if file and self.share[0] == 0:
-            with sr.written_whole(file) as part:
+            with images.atomic_write(file) as part:
                 save_file({"taught": answers.contiguous()}, part, {"patches": digest})
         return answers
 
@@ -269,7 +270,7 @@ class TaughtPatches(Patches):
         batch = self._mixed(self.cut(self.pool[chosen]), self.answers[chosen])
 
         def turned(t: Tensor | None) -> Tensor | None:
-            return None if t is None else torch.cat([sr.turn(t[i : i + 1], int(k)) for i, k in enumerate(turns)])
+            return None if t is None else torch.cat([release.turn(t[i : i + 1], int(k)) for i, k in enumerate(turns)])
 
         return Batch(turned(batch.up), turned(batch.hr), None, turned(batch.answer))
 

@@ -19,11 +19,10 @@ import PIL.Image
 from PIL.PngImagePlugin import PngImageFile, PngInfo
 
 import srvae_core as sr
-from srvae import directions
+from srvae import directions, images
 
 from .pictures import as_rgb8, encode
 from .settings import DIRECTIONS, SEED, SETTINGS, SHARE, Value, checked, plain
-from .window import LR_EDGE
 
 KEYWORD = "srvae"  # of the PNG text chunk with the settings
 TEXT_LIMIT = 2**22  # characters of that text; the largest LR image that goes along takes a twelfth of them
@@ -40,12 +39,8 @@ class Reading(NamedTuple):
     remarks: tuple[str, ...] = ()
 
 
-def read_rgb8(source: Path | bytes, *, pixel_limit: int = sr.PIXEL_LIMIT) -> Reading:
+def read_rgb8(source: Path | bytes) -> Reading:
     """An image file, or the bytes of one: the whole image.
-
-    Args:
-        source: the file.
-        pixel_limit: the most pixels that are read.
 
     Raises:
         OSError: the file is not there, or cannot be opened.
@@ -53,7 +48,7 @@ def read_rgb8(source: Path | bytes, *, pixel_limit: int = sr.PIXEL_LIMIT) -> Rea
     """
     with _LISTENING, warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always", UserWarning)
-        image = sr.read_image(source, pixel_limit=pixel_limit)
+        image = images.read(source)
     remarks = [str(warning.message) for warning in heard]
     if image.shape[2] == 4:
         remarks.append("the view leaves its transparency out")
@@ -109,9 +104,7 @@ def photograph_sources(photographs: Mapping[str, np.ndarray]) -> dict[str, Sourc
     for name, image in photographs.items():
         if not isinstance(name, str):
             raise TypeError(f"the name of a photograph must be a string, not {name!r}")
-        what = f"photograph {name!r}"
-        if sr.check_image(image, what).dtype.kind == "f" and np.abs(image).max() > 2:  # a few levels outside are cut
-            raise ValueError(f"{what} is float and reaches {np.abs(image).max():g}: float images are read as [0, 1]")
+        sr.check_lr(image, f"photograph {name!r}")
         sources[name] = Source(Reading(np.array(as_rgb8(image), order="C")), is_original=True, given=True)
     return sources
 
@@ -125,10 +118,10 @@ def folder_sources(path: str) -> dict[str, Source]:
     folder = Path(path).expanduser().absolute()  # which has a name, unlike "."
     if not folder.is_dir():
         raise FileNotFoundError(f"there is no folder {folder}")
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in sr.IMAGE_SUFFIXES)
+    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in images.SUFFIXES)
     files = [file for file in files if file.is_file() and not file.name.startswith(".")]
     if not files:
-        raise FileNotFoundError(f"{folder} holds no images ({', '.join(sr.IMAGE_SUFFIXES)})")
+        raise FileNotFoundError(f"{folder} holds no images ({', '.join(images.SUFFIXES)})")
     # what is no character in a name, which no message to the browser can carry, becomes "?"
     names = [f"{folder.name}/{file.name}".encode(errors="replace").decode() for file in files]
     return {name: Source(file, is_original=True) for name, file in zip(names, files, strict=True)}
@@ -192,10 +185,9 @@ class Saved:
         name: of the file.
         settings: the values of ``View.settings``.
         lr_digest: of the LR image, from :func:`digest`.
-        weights: from :func:`srvae_core.weights_version`.
+        weights: from :func:`csvfiles.weights_version`.
         lr: the LR image itself, (h, w, 3) uint8, unless it came with the notebook.
         directions: :data:`directions.REVISION` of then; 1 is that of files which do not say.
-        precision: in which it was convolved; earlier files are of float32.
     """
 
     name: str
@@ -204,9 +196,8 @@ class Saved:
     weights: str
     lr: np.ndarray | None
     directions: int = directions.REVISION
-    precision: str = "float32"
 
-    def difference(self, lr: np.ndarray, weights: str, precision: str = "float32") -> str:
+    def difference(self, lr: np.ndarray, weights: str) -> str:
         """Why the same settings make another picture of this image with these weights; "" where they make the same."""
         if digest(lr) != self.lr_digest:
             return f"{self.name} was made from another image of this name: its picture will differ"
@@ -214,8 +205,6 @@ class Saved:
             return f"{self.name} was made with other weights: its picture will differ"
         if self.directions != directions.REVISION and self._is_steered:
             return f"{self.name} was made with directions that were found in another way: its picture will differ"
-        if self.precision != precision:
-            return f"{self.name} was made in {self.precision} and not in {precision}: its picture may differ by a level"
         return ""
 
     @property
@@ -250,23 +239,20 @@ def png_bytes(
     lr: np.ndarray,
     *,
     keep_lr: bool,
-    precision: str = "float32",
 ) -> bytes:
     """A picture with what made it, as a PNG file.
 
     Args:
         picture: (H, W, 3) uint8.
         settings: the values of ``View.settings``.
-        weights: from :func:`srvae_core.weights_version`.
+        weights: from :func:`csvfiles.weights_version`.
         lr: (h, w, 3) uint8, what is in work.
         keep_lr: put the LR image itself into the file, for a view that does not have it.
-        precision: in which it was convolved, "float32" or "bfloat16".
     """
     values = dict(settings)
     if keep_lr:  # what is in work goes along alone, and the window in it is the whole
         values |= {"work_across": 0.5, "work_down": 0.5}
     about = {"settings": plain(values), "lr": digest(lr), "weights": weights, "directions": directions.REVISION}
-    about["precision"] = precision
     if keep_lr:  # as PNG in base64, since the chunk holds text
         about["image"] = base64.b64encode(encode(lr, "png")).decode()
     return png_with_text(picture, json.dumps(about))
@@ -290,7 +276,7 @@ def save_png(path: Path, png: bytes) -> str:
     try:
         if there and not holds_settings(path.read_bytes()):
             raise ValueError(f"{path} is no picture that the view saved, and stays as it is: name another file")
-        with sr.written_whole(path) as part:
+        with images.atomic_write(path) as part:
             part.write_bytes(png)
     except OSError as error:
         raise OSError(f"{path} cannot be written: {error.strerror}") from error
@@ -367,7 +353,8 @@ def _saved(name: str, about: object) -> Saved:
     lr = None
     if "image" in about:
         picture = base64.b64decode(about["image"], validate=True)
-        lr = read_rgb8(picture, pixel_limit=LR_EDGE**2).image
-    revision, precision = about.get("directions", 1), about.get("precision", "float32")
+        lr = read_rgb8(picture).image
+    revision = about.get("directions", 1)
     revision = revision if isinstance(revision, int) else 1
-    return Saved(name, settings, about["lr"], about["weights"], lr, revision, str(precision)[:20])
+    weights = about["weights"].rpartition("+")[2]  # earlier files have a version before it
+    return Saved(name, settings, about["lr"], weights, lr, revision)

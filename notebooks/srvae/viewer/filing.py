@@ -73,7 +73,6 @@ class Filing(Regional):
             self._prepared.weights,
             self.lr,
             keep_lr=keep_lr,
-            precision=self.scene.precision,
         )
 
     def save_png(self) -> str:
@@ -95,4 +94,4 @@ class Filing(Regional):
         if settings["image"] not in self.sources:
             raise ValueError(f"{saved.name} is of {settings['image']!r}, which is not among the images here")
         self.apply(settings, anew=True)  # anew: an image of this name may have been on show
-        return saved.difference(self.lr, self._prepared.weights, self.scene.precision)
+        return saved.difference(self.lr, self._prepared.weights)

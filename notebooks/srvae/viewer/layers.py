@@ -103,7 +103,7 @@ class Layers(Controls):
         piece = part if changed is None or part is None else common(changed, part)
         if piece is None:
             return True  # all that changed is hidden
-        if not self.sampler.is_encoded(piece):
+        if not self.scene.is_encoded(piece):
             self._clear_answer(present)
             return False
         picture = self.scene.sample(present, piece, draft=True)
@@ -180,7 +180,7 @@ class Layers(Controls):
             picture, form = self.scene.left_picture(present, region), "png"
         else:
             part = self.scene.beside_border(present, right=False)
-            if part is None or not self.sampler.is_encoded(part):
+            if part is None or not self.scene.is_encoded(part):
                 return
             region, form = part, "jpeg"
             picture = self.scene.sample(sample, region, draft=True)

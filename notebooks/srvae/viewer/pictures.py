@@ -12,6 +12,7 @@ import PIL.ImageFont
 from IPython.display import Image
 
 import srvae_core as sr
+from srvae import images
 
 from .window import cut, window
 
@@ -79,8 +80,8 @@ def as_rgb8(image: np.ndarray) -> np.ndarray:
     Grey becomes three equal channels, alpha is left out and what it hides is filled, 16 bit lose the
     lower eight, float is taken as [0, 1].
     """
-    image = sr.visible_colours(image)
-    if sr.peak_of(image.dtype) == 65535:
+    image = sr.as_rgb(images.fill_transparent(image))
+    if sr.max_value(image.dtype) == 65535:
         return (image >> 8).astype(np.uint8)
     if image.dtype.kind == "f":
         return np.rint(255 * np.clip(image, 0, 1)).astype(np.uint8)

@@ -13,7 +13,7 @@ import numpy as np
 from torch import Tensor
 
 import srvae_core as sr
-from srvae import directions, metrics, regions
+from srvae import csvfiles, directions, metrics, regions
 
 from .pictures import heat, split
 from .settings import Latents, Settings
@@ -30,7 +30,7 @@ Show = Callable[[sr.Rect, np.ndarray], None]  # is given a piece of a picture an
 @cache  # another image needs no second reading
 def load_weights(name: str) -> tuple[sr.SRVAE, str]:
     """A model, and the version of the very weights that were read: its file may be replaced while it is in use."""
-    return sr.load_model(name), sr.weights_version(name)
+    return sr.load_model(name), csvfiles.weights_version(name)
 
 
 def load_model(name: str) -> sr.SRVAE:
@@ -95,7 +95,6 @@ class Scene:
         model: the network.
         is_original: reduce the image first and compare the answers with it; otherwise it is an LR image.
         step_edge: pixels a side of what one step of an exact answer decodes.
-        precision: "auto" or "float32", as in :class:`srvae_core.Sampler`.
 
     Attributes:
         sampler: :class:`srvae_core.Sampler` of the LR image.
@@ -116,12 +115,11 @@ class Scene:
         *,
         is_original: bool,
         step_edge: int = STEP_EDGE,
-        precision: str = "auto",
     ) -> None:
         self.scale = model.scale
-        self.original = sr.crop_to_multiple(image, self.scale) if is_original else None
+        self.original = metrics.crop_to_multiple(image, self.scale) if is_original else None
         self.lr = image if self.original is None else sr.downscale(self.original, self.scale)
-        self.sampler = sr.Sampler(model, self.lr, precision=precision)
+        self.sampler = sr.Sampler(model, self.lr)
         self.bicubic = sr.enlarge(self.lr, self.scale)
         self.directions: directions.Directions | None = None
         self._step_edge = max(1, step_edge // self.scale)  # LR samples
@@ -129,14 +127,13 @@ class Scene:
         self._bicubic_scores = ""
 
     @property
-    def precision(self) -> str:
-        """In which exact answers are convolved: "float32" or "bfloat16"."""
-        return "bfloat16" if self.sampler.bfloat16 else "float32"
-
-    @property
     def whole(self) -> sr.Rect:
         """The whole image as a region: (0, 0, h, w)."""
         return 0, 0, *self.lr.shape[:2]
+
+    def is_encoded(self, region: sr.Rect) -> bool:
+        """Whether a region can be decoded without encoding anything first."""
+        return not self.sampler.missing(self.sampler.with_context(region))
 
     # Samples.
 
@@ -189,7 +186,7 @@ class Scene:
         if not latents.regions:
             return self.sampler(temperature=0.0 if eps is None else 1.0, eps=eps, region=region, draft=draft)
         parts = [(part.rect, self.noise(part.temperature, part.seed, part.amounts)) for part in latents.regions]
-        seen = self.sampler.seen(self.whole if region is None else region, draft)
+        seen = self.sampler.with_context(self.whole if region is None else region, draft)
         latent_map = regions.blended(self.sampler, eps, parts, seen)
         return self.sampler(latent_map=latent_map, region=region, draft=draft)
 

@@ -26,7 +26,7 @@ class Stage(Actions):
         sources: the images by name; the first is shown.
         models: names for :func:`srvae_core.load_model`, likewise.
         rest_delay: seconds without a move after which the exact answer is shown.
-        scene_options: for :class:`~viewer.scene.Scene`: step_edge, precision.
+        scene_options: for :class:`~viewer.scene.Scene`: step_edge.
 
     Attributes:
         sources: as given, and what came later; never changed in place.

@@ -83,7 +83,7 @@ def step_times(size: int, scale: int = 4, steps: int = STEPS) -> dict[str, float
         next(fresh.answer_in_steps(fitted, fresh.whole))
 
     def enlarge(seed: int) -> None:
-        sr.super_resolve(scene.lr, model, temperature=1.0, seed=seed, precision="float32")
+        sr.super_resolve(scene.lr, model, temperature=1.0, seed=seed)
 
     calls: dict[str, Callable[[int], None]] = {
         "fitted": partial(sample, fitted, scene.whole),

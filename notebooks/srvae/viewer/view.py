@@ -43,7 +43,6 @@ class View(Filing):
         models: names for :func:`srvae_core.load_model` in the place of the shipped ones, of any scale.
         rest_delay: seconds without a move after which the exact answer is shown.
         step_edge: pixels a side of what is decoded at once at rest; a move waits for no more than that.
-        precision: "auto" or "float32", as in :class:`srvae_core.Sampler`.
 
     Raises:
         TypeError: photographs or models are of another type; a photograph is no array.
@@ -59,13 +58,12 @@ class View(Filing):
         *,
         rest_delay: float = REST_DELAY,
         step_edge: int = STEP_EDGE,
-        precision: str = "auto",
     ) -> None:
         sources = files.photograph_sources(photographs)
         names = models_for(scale) if models is None else model_names(models)
         if not sources or not names:
             raise ValueError(f"the view needs a photograph and a model of scale {scale}")
-        super().__init__(sources, names, rest_delay, step_edge=step_edge, precision=precision)
+        super().__init__(sources, names, rest_delay, step_edge=step_edge)
         self._gallery: list[dict[str, object]] = [{}] * GALLERY  # the settings of the thumbnails
         self._connect()
 
