@@ -360,6 +360,11 @@ def weights_path(name: str | os.PathLike) -> Path:
     return shipped if shipped.is_file() else Path(name)
 
 
+def file_digest(path: Path) -> str:
+    """The first 16 hex digits of a file's SHA-256."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+
+
 def load_model(name: str | os.PathLike, *, device: str | torch.device | None = None) -> SRVAE:
     """Load a model for inference.
 
@@ -371,8 +376,9 @@ def load_model(name: str | os.PathLike, *, device: str | torch.device | None = N
         FileNotFoundError: no such name or file.
         ValueError: not a weights file, damaged, or with wrong, missing or unknown tensors.
     """
-    path, shipped = weights_path(name), ", ".join(available_models())
+    path = weights_path(name)
     if not path.is_file():
+        shipped = ", ".join(available_models())
         empty = (
             f"{WEIGHTS} holds no weights; install with `pip install --editable .` from a clone, or give a file's path"
         )
@@ -382,7 +388,7 @@ def load_model(name: str | os.PathLike, *, device: str | torch.device | None = N
         raise ValueError(f"{path} is not an SR-VAE weights file of format {FORMAT}")
     if base := notes.get("base"):  # the sibling file with the weights that this one lacks
         file = path.with_name(f"SR_VAE_{base}.safetensors")
-        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest()[:16] != notes.get("base_digest"):
+        if not file.is_file() or file_digest(file) != notes.get("base_digest"):
             raise ValueError(f"{path} holds only what differs from {base}, and {file} is missing or has changed since")
         tensors = read_weights(file)[0] | tensors
     with torch.device("meta"):  # draws no values, since all of them are loaded
@@ -769,7 +775,7 @@ class Sampler:
                 z = self.field.z(noise(rng, self.tiles) if eps is None else eps, temperature)
             for block in tqdm(blocks(rect, BLOCK), disable=not progress, unit="block"):
                 wide = self.with_context(block, draft)
-                latents = self.field.map(z, wide) if latent_map is None else crop(latent_map.to(self.pixels), wide)
+                latents = self.field.map(z, wide) if latent_map is None else crop(latent_map, wide).to(self.pixels)
                 code, up = self.encoded(wide)
                 answer = self.model.reconstruct(code, latents, up)
                 if self.consistency:

@@ -6,8 +6,8 @@ release        the release's own way: .caffemodel files, 128x128 tiles
 directions     directions of z, the line of samples
 regions        new noise inside a rectangle
 vgg            VGG-19 from a user's file, and the distance of pictures by its features
-csvfiles       the CSV files of data/
 images         reading and writing image files
+csvfiles       the CSV files of data/
 benchmarks     image sets, scores, tables, speed and memory
 training       from photographs to weights files
 viewer         the interactive view

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -101,4 +100,4 @@ def check_writable(path: Path) -> None:
 
 def weights_version(name: str) -> str:
     """What rows and saved pictures name a model's weights by: the start of the file's SHA-256, 8 hex digits."""
-    return hashlib.sha256(sr.weights_path(name).read_bytes()).hexdigest()[:8]
+    return sr.file_digest(sr.weights_path(name))[:8]

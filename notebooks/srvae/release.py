@@ -213,14 +213,13 @@ def self_ensemble(
     """
     pixels = sr.to_tensor(sr.as_rgb(sr.check_lr(lr))).to(sr.check_model(model))
     temperature = model.temperature if temperature is None else temperature
-    generator, answers = sr.noise_generator(seed, temperature), []
+    generator, mean = sr.noise_generator(seed, temperature), torch.zeros_like(pixels[..., :1, :1])
     with torch.inference_mode():
         for k in range(8):
             turned = np.rot90(sr.as_rgb(lr), k % 4)  # as `turn` does with tensors
             sampler = sr.Sampler(model, turned[:, ::-1] if k >= 4 else turned, consistency=False, cache=False)
             answer = sampler(temperature=temperature, eps=sr.noise(generator, sampler.tiles), as_float=True)
-            answers.append(unturn(sr.to_tensor(answer).to(pixels), k) / 8)
-        mean = sum(answers)
+            mean = mean + unturn(sr.to_tensor(answer).to(pixels), k) / 8
         mean = sr.consistent(mean, pixels, model.scale) if consistency else mean
     return sr.restore_channels(sr.to_image(mean, np.float32 if as_float else lr.dtype), lr, model.scale)
 
