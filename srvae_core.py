@@ -597,6 +597,17 @@ def consistent(y: Tensor, lr: Tensor, scale: int) -> Tensor:
     return y
 
 
+def tile_step(scale: int) -> int:
+    """The distance between two neighbouring tiles of latents, three quarters of a tile, in LR pixels."""
+    return PATCH // scale * 3 // 4
+
+
+def tile_grid(size: tuple[int, int], scale: int) -> tuple[int, int]:
+    """The rows and columns of tiles that cover an LR image of size (height, width)."""
+    rows, columns = (max(0, math.ceil((n - PATCH // scale) / tile_step(scale))) + 1 for n in size)
+    return rows, columns
+
+
 class LatentField:
     """z for an image of any size: overlapping 128x128 tiles whose latent maps are blended into one.
 
@@ -616,9 +627,8 @@ class LatentField:
 
     def __init__(self, model: SRVAE, lr: Tensor, eight_bit: bool) -> None:
         self.model, self.size = model, lr.shape[-2:]
-        self.tile = PATCH // model.scale
-        self.step = self.tile * 3 // 4
-        self.grid = tuple(max(0, math.ceil((n - self.tile) / self.step)) + 1 for n in self.size)
+        self.tile, self.step = PATCH // model.scale, tile_step(model.scale)
+        self.grid = tile_grid(self.size, model.scale)
         self.tiles = self.grid[0] * self.grid[1]
         # Mirror the image until it fills whole tiles, with the 4 pixels around them that bicubic reads.
         canvas = tuple((n - 1) * self.step + self.tile for n in self.grid)

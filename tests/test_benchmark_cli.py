@@ -161,21 +161,9 @@ def test_speed_and_memory_from_the_command_line(capsys):
     assert 0.1 < float(capsys.readouterr().out) < 50
 
 
-def test_commands_of_other_modules_can_be_added():
-    called = []
-
-    def add(commands):
-        command = commands.add_parser("other")
-        command.add_argument("--size", type=int)
-        command.set_defaults(run=called.append)
-
-    cli.main(["other", "--size", "3"], more=[add])
-    assert called[0].size == 3
-
-
 def test_help_lists_the_commands():
     done = subprocess.run([sys.executable, "-m", "srvae", "evaluate", "--help"], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    for name in ("scores", "readme", "speed", "memory", "slider"):
+    for name in ("scores", "readme", "speed", "memory"):
         assert f"srvae evaluate {name}" in done.stdout
-    assert "scores,readme,speed,memory,slider" in done.stdout
+    assert "scores,readme,speed,memory" in done.stdout

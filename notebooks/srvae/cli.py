@@ -50,9 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         code = enlarge(options.words)
     elif options.command == "evaluate":
         from .benchmarks import cli
-        from .viewer.timing import add_slider
 
-        code = cli.main(options.words, more=[add_slider])
+        code = cli.main(options.words)
     elif options.command == "train":
         from .training import cli
 

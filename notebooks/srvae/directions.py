@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import cv2
 import numpy as np
@@ -265,10 +266,15 @@ def noise_at(seed: float, tiles: int) -> Tensor:
     if not isinstance(seed, int | float | np.number) or not 0 <= seed < SEED_LIMIT:
         raise ValueError(f"seed must be a number of at least 0 and below 2**53, not {seed!r}")
     whole = math.floor(seed)
-    eps = sr.noise(whole, tiles)
+    eps = _noise(whole, tiles).clone()
     if angle := (float(seed) - whole) * math.pi / 2:
-        eps = math.cos(angle) * eps + math.sin(angle) * sr.noise(whole + 1, tiles)
+        eps = math.cos(angle) * eps + math.sin(angle) * _noise(whole + 1, tiles)
     return eps
+
+
+@lru_cache(4)  # a slider moves between two samples, and the noise of a large photograph takes a while
+def _noise(seed: int, tiles: int) -> Tensor:
+    return sr.noise(seed, tiles)
 
 
 def steer(

@@ -4,7 +4,6 @@ srvae evaluate scores     # all that README and figures need, into data/results.
 srvae evaluate readme     # table and verdict of data/results.csv, into README.md
 srvae evaluate speed      # milliseconds of an answer, the release's way, a sampler's step
 srvae evaluate memory     # peak memory of large answers, each in a process of its own
-srvae evaluate slider     # milliseconds of a slider's step in the view
 
 Scores are of the bundled photographs, Set5 and Set14, unless --sets says otherwise. Benchmark images are downloaded,
 or read from the folder that the environment variable SRVAE_BENCHMARKS names; NIQE's model of natural photographs
@@ -19,7 +18,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import srvae_core as sr
@@ -51,14 +50,8 @@ def checked_peers(parser: argparse.ArgumentParser, pairs: Sequence[tuple[str, st
         parser.error(f"argument --peer: {error}")
 
 
-def main(arguments: Sequence[str] | None = None, more: Sequence[Callable[[object], None]] = ()) -> None:
-    """Run a command; see the module's docstring.
-
-    Args:
-        arguments: words of the command line; None takes the process's own.
-        more: functions that add commands of other modules to argparse's subparsers. Each of these sets ``run``, a
-            function of the parsed options.
-    """
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; see the module's docstring. None takes the process's own command line."""
     parser = argparse.ArgumentParser(
         prog="srvae evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -78,8 +71,6 @@ def main(arguments: Sequence[str] | None = None, more: Sequence[Callable[[object
     )
     command.add_argument("--inside", type=int, help=argparse.SUPPRESS)  # what the process of its own is told
     command.set_defaults(run=_run_memory)
-    for add in more:  # given from outside, since benchmarks import nothing of the view
-        add(commands)
     if not (sys.argv[1:] if arguments is None else arguments):
         parser.print_help(sys.stderr)
         parser.exit(2)  # as for any other command that cannot be understood

@@ -53,12 +53,15 @@ def check_originals(sizes: Mapping[str, Mapping[str, Size]], scales: Iterable[in
         raise ValueError(f"at {scale}x an original needs {least}x{least} pixels to be scored: {'; '.join(small)}")
 
 
-def enlarge_set(model: sr.SRVAE, dataset: str = "bundled", **options: object) -> list[dict[str, float | str]]:
+def enlarge_set(
+    model: sr.SRVAE, dataset: str = "bundled", *, edge: int | None = None, **options: object
+) -> list[dict[str, float | str]]:
     """What the release's notebooks do: enlarge every image of a set and score it on Y; in float32, as in the tables.
 
     Args:
         model: from :func:`srvae_core.load_model`.
         dataset: a name of :func:`benchmarks.sets.image_names`.
+        edge: take the middle of each image, at most so many pixels a side, a multiple of the scale; None takes all.
         options: for :func:`srvae_core.super_resolve`.
 
     Returns:
@@ -74,6 +77,10 @@ def enlarge_set(model: sr.SRVAE, dataset: str = "bundled", **options: object) ->
     check_originals({dataset: sizes}, [scale])
     for name in sizes:
         hr, lr = pair(dataset, name, scale)
+        if edge is not None:
+            top, left = (max(0, n - edge) // 2 for n in hr.shape[:2])
+            hr = np.ascontiguousarray(hr[top : top + edge, left : left + edge])
+            lr = sr.downscale(hr, scale)
         start = time.perf_counter()
         answer = sr.super_resolve(lr, model, **options)
         seconds = time.perf_counter() - start

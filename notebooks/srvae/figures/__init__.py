@@ -9,7 +9,6 @@ comparison     crops of all methods side by side, at 4x and at 8x; the first loo
 samples        samples of one patch, their mean, spread and error, and the best that z could do
 table          the paper's table with this project's rows
 results        the walk over temperatures, which samples are worth showing, quality against time
-film           the moving picture of the view, recorded in a browser
 cli            the command line of ``srvae draw``
 =============  =======================================================================================
 

@@ -2,7 +2,6 @@
 
 srvae draw                   # all figures, into data/figures
 srvae draw network samples   # some of them
-srvae draw view              # the moving picture of the view, in a browser: only when it is named
 
 The crops of the comparisons and samples are measured at the same time, into data/crops.csv.
 """
@@ -43,7 +42,6 @@ ALL_FIGURES: dict[str, Callable[[], Figure]] = {
     "temperature": temperature,
     "quality_vs_time": quality_vs_time,
 }
-FILM = "view"  # no figure of matplotlib's, and not drawn unless it is named
 COMPARED_SCALES = {"comparison_4x": 4, "comparison_8x": 8}
 MEASURED = {"samples", *COMPARED_SCALES}  # their numbers go into data/crops.csv
 # Drawings and tables are sharp at any size as PDF; pictures are better off as PNG.
@@ -53,7 +51,7 @@ SHEETS = ("hero", "samples", *COMPARED_SCALES)  # a dot of the file is a pixel o
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command; see the module's docstring."""
-    known = [*ALL_FIGURES, FILM]
+    known = list(ALL_FIGURES)
     parser = argparse.ArgumentParser(
         prog="srvae draw", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -74,8 +72,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         drawn_peers = _draw(names, peers, options.folder)
     except (OSError, ValueError) as error:
         sys.exit(f"error: {error}")
-    if not options.names:
-        print(f"{FILM} is left out: it is recorded in a browser, so it is drawn only when it is named")
     if unused := [name for name in peers if name not in drawn_peers]:
         sys.exit(f"error: in none of these figures is there a place for {' and '.join(unused)}, for want of answers")
 
@@ -89,32 +85,12 @@ def _check_places(folder: Path, names: Sequence[str]) -> None:
     check_writable(folder / f"{names[0]}.png")
     if MEASURED.intersection(names):
         check_writable(CROPS)
-    if FILM in names:
-        _check_browser()
-
-
-def _check_browser() -> None:
-    """Make sure that the film can be recorded; raises OSError."""
-    from srvae.viewer.browser import (  # here, as in _draw: no other figure needs Jupyter's widgets
-        NoBrowserError,
-        chromium,
-    )
-
-    try:
-        chromium()
-    except NoBrowserError as error:
-        raise OSError(f"the film of the view is recorded in a browser: {error}") from error
 
 
 def _draw(names: Sequence[str], peers: Mapping[str, str], into: Path) -> set[str]:
     """Draw figures into a folder; returns the peers that are in one of them."""
     drawn: set[str] = set()
     for name in names:
-        if name == FILM:
-            from . import film
-
-            print(film.draw(into))
-            continue
         with plt.rc_context(PLOT_STYLE):
             for folder, fig, shown in measured_and_drawn(name, peers):
                 drawn |= shown

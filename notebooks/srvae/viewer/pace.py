@@ -1,154 +1,121 @@
 """When things happen: one at a time, a draft now and the exact picture later, every error shown.
 
-A kernel's event loop handles one message at a time. Work that takes longer than a move may wait is therefore a
-generator: each of its steps ends with the seconds after which to go on, and in between the loop takes what has come.
-Outside a kernel no loop runs; then all steps are taken at once, and a test sees the end right away.
+A kernel's event loop handles one message at a time. Longer work is a generator: each step ends with the seconds after
+which to go on, and in between the loop handles new messages. Where no loop runs, as in a script, all steps run at once.
 """
 
 from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TypeVar
+
+Steps = Iterator[float]
+T = TypeVar("T")
+PAUSE = 0.01  # seconds between two steps, in which a message can come
 
 
 class Pace:
-    """Runs the view's actions.
+    """Runs the view's work.
 
-    Two kinds of work go on beside them. What is *due* (an exact picture, then its scores) is dropped as soon as
-    anything newer is due. A *study* (many samples) goes on until it ends or is cancelled.
+    What is *due* (the exact picture, then its scores) is dropped as soon as anything newer is due. *Studies* (nine
+    samples, a map, a saved photograph) wait for one another and run until they end or are stopped.
 
     Args:
-        show_error: called with an exception that an action or a step raised, or after an action without one with what
-            that returned: a remark, or None.
-        show_running: called with whether a study goes on.
+        show_error: called with an exception that a step raised.
+        show_study: called with whether a study is running.
 
     Attributes:
-        lock: held while anything of the view changes. JupyterLab hands the messages of widgets to another thread of the
-            kernel than the cells, so that both can come at the same time.
+        lock: held while the view changes: JupyterLab handles widgets and cells in different threads of the kernel.
     """
 
-    def __init__(
-        self, show_error: Callable[[Exception | str | None], None], show_running: Callable[[bool], None]
-    ) -> None:
-        self.lock = threading.RLock()  # re-entrant: an action may set a control, whose handler then runs inside it
-        self._show_error = show_error
-        self._show_running = show_running
-        self._held = False
-        self._due: Iterator[float] | None = None
-        self._study: asyncio.Task[None] | None = None
-
-    def guarded(self, action: Callable[[], str | None], *, quiet: bool = False) -> Callable[[object], None]:
-        """A handler for a widget that shows what the action raises, which JupyterLab would swallow, or remarks.
-
-        A quiet one leaves what is said already as it is, unless the action fails.
-        """
-
-        def handler(change: object) -> None:
-            # a number that is pulled back to what it was is no move, such as 5000 typed where 999 is the last
-            same = isinstance(change, dict) and "old" in change and change["old"] == change["new"]
-            with self.lock:
-                if self._held or same:
-                    return
-                try:
-                    remark = action()
-                    if remark or not quiet:
-                        self._show_error(remark)
-                except Exception as error:
-                    self._show_error(error)
-
-        return handler
-
-    @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Change controls without running their handlers."""
-        with self.lock:
-            held, self._held = self._held, True  # an inner hold must not end the outer one
-            try:
-                yield
-            finally:
-                self._held = held
-
-    # What is due.
+    def __init__(self, show_error: Callable[[Exception], None], show_study: Callable[[bool], None]) -> None:
+        self.lock = threading.RLock()  # re-entrant: an action may set a widget, whose handler then runs inside it
+        self._show_error, self._show_study = show_error, show_study
+        self._due: Steps | None = None
+        self._studies: list[Steps] = []
 
     @property
-    def is_due(self) -> bool:
-        """Whether the view has yet to come to rest, or its scores have yet to come."""
-        return self._due is not None
+    def is_idle(self) -> bool:
+        return self._due is None and not self._studies
 
-    def later(self, delay: float, steps: Iterator[float]) -> bool:
-        """Take some steps after so many seconds, unless anything newer is due by then.
+    def later(self, delay: float, steps: Steps) -> None:
+        """Run steps after so many seconds, in the place of those that are due."""
+        self._due = steps
+        self._run(delay, steps, lambda: self._due is steps, self._end_due)
 
-        Returns:
-            False where no event loop runs: all steps have then been taken already.
-        """
-        self._due = None  # whatever it was: its steps find that they are not due any more
+    def start(self, steps: Steps) -> None:
+        """Run a study, after those that were started before."""
+        self._studies.append(steps)
+        if len(self._studies) == 1:
+            self._begin(steps)
+
+    def stop(self) -> None:
+        """Drop all studies."""
+        for steps in self._studies:
+            steps.close()
+        self._studies.clear()
+        self._show_study(False)
+
+    def close(self) -> None:
+        """Drop all work."""
+        self._due = None
+        self.stop()
+
+    def _begin(self, steps: Steps) -> None:
+        self._show_study(True)
+        self._run(0, steps, lambda: steps in self._studies, self._end_study)
+
+    def _end_due(self, steps: Steps) -> None:
+        if self._due is steps:  # its last step may have made something else due
+            self._due = None
+
+    def _end_study(self, steps: Steps) -> None:
+        if steps in self._studies:
+            self._studies.remove(steps)
+        if self._studies:
+            self._begin(self._studies[0])
+        else:
+            self._show_study(False)
+
+    def _run(self, delay: float, steps: Steps, wanted: Callable[[], bool], end: Callable[[Steps], None]) -> None:
         try:
             loop = asyncio.get_running_loop()
-        except RuntimeError:
-            for _ in steps:  # no kernel: nobody waits for a draft
+        except RuntimeError:  # no kernel: nobody waits for a draft
+            while self._step(steps, wanted, end) is not None:
                 pass
-            return False
-        self._due = steps
-        loop.call_later(delay, self._step, steps)
-        return True
+            return
 
-    def drop(self) -> None:
-        """Let nothing be due any more."""
-        self._due = None
+        def go_on() -> None:
+            if (pause := self._step(steps, wanted, end)) is not None:
+                loop.call_later(pause, go_on)
 
-    def _step(self, steps: Iterator[float]) -> None:
-        """Take the next step and make the others due."""
+        loop.call_later(delay, go_on)
+
+    def _step(self, steps: Steps, wanted: Callable[[], bool], end: Callable[[Steps], None]) -> float | None:
+        """Run the next step; return the pause after it, or None at the end."""
         with self.lock:
-            if steps is not self._due:  # something newer took its place
-                return
-            self._due = None  # first, because the step itself may make something due
+            if not wanted():
+                return None
             try:
                 pause = next(steps, None)
             except Exception as error:
+                pause = None
                 self._show_error(error)
-                return
-            if pause is not None:
-                self.later(pause, steps)
+            if pause is None:
+                end(steps)
+            return pause
 
-    # Studies.
 
-    @property
-    def is_studying(self) -> bool:
-        """Whether a study goes on."""
-        return self._study is not None and not self._study.done()
-
-    def start(self, steps: Iterator[float], *, endless: bool = False) -> None:
-        """Begin a study in the place of the one that goes on, if any; an endless one only where an event loop runs."""
-        self.cancel()
-        try:
-            loop = asyncio.get_running_loop()
-        except RuntimeError:
-            for _ in () if endless else steps:
-                pass
-            return
-        self._show_running(True)
-        self._study = loop.create_task(self._go_through(steps))
-
-    def cancel(self) -> None:
-        """Stop the study that goes on, if any."""
-        self._study = None  # its task sees that before its next step
-        self._show_running(False)
-
-    async def _go_through(self, steps: Iterator[float]) -> None:
-        task, pause = asyncio.current_task(), 0.0
-        while pause is not None:
-            with self.lock:
-                if self._study is not task:  # it was cancelled, or another one took its place
-                    return
-                try:
-                    pause = next(steps, None)
-                except Exception as error:
-                    self._show_error(error)
-                    pause = None
-                if pause is None:
-                    self._study = None
-                    self._show_running(False)
-                    return
-            await asyncio.sleep(pause)  # without the lock: this is when a move can come
+def in_background(work: Callable[[], T]) -> Generator[float, None, T]:
+    """Run what cannot be cut into steps in a thread; messages can come meanwhile."""
+    pool = ThreadPoolExecutor(1)
+    try:
+        future = pool.submit(work)
+        while wait([future], timeout=PAUSE).not_done:
+            yield PAUSE
+        return future.result()
+    finally:
+        pool.shutdown(wait=False)

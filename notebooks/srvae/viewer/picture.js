@@ -1,49 +1,38 @@
-// The picture that is touched. The kernel sends layers; the page stacks them and moves border, zoom and pan by itself.
-// Its second half, hands.js, is what mouse, fingers, keys and dropped files do.
-// Rectangles are [left, top, width, height] in pixels of the whole answer, places on the canvas [x, y] from 0 to 1.
+// The picture. The kernel sends layers; the page stacks them and moves border, zoom and place by itself.
+// hands.js, which follows in the same module, is mouse, fingers, keys and dropped files.
+// Rectangles are [left, top, width, height] in answer pixels, places on the canvas [x, y] from 0 to 1.
 
-const LAYERS = ["bottom", "left", "whole", "right", "patch", "overlay"];
-const STATE = ["size", "exact", "left_label", "right_label", "name"]; // changes together with the layers
-const MOVES = ["share", "zoom", "across", "down", "selection", "selecting", "working"]; // take effect at once
+const LAYERS = ["bottom", "left", "right", "patch", "overlay"];
+const STATE = ["size", "exact", "left_label", "right_label", "name"]; // shown together with the layers
+const MOVES = ["share", "zoom", "across", "down", "selection", "selecting", "working"]; // shown at once
 const LARGEST_ZOOM = 16;
-const OVERLAY_OPACITY = 0.65;
 const TEXT_STAYS = 8000; // milliseconds
+const ANSWERS_WITHIN = 1000; // milliseconds, unless the kernel is busy with other cells
+const ROOM = 150; // pixels of the window's height that the notebook's own bars take
 
 const KEYS = 'tabindex="0" data-lm-suppress-shortcuts="true"'; // else JupyterLab takes the keys for itself
 const SLIDER = `role="slider" aria-valuemin="0" aria-valuemax="100" ${KEYS}`;
-const HINT =
-  "Arrow keys move what is visible. Plus and minus zoom, 0 shows the whole picture. Shift and an arrow key select a " +
-  "rectangle and move it. Shift and plus or minus make it larger or smaller. Escape drops it.";
+const HINT = "Arrow keys move what is visible. Plus and minus zoom, 0 shows all, 1 shows single pixels.";
 const icon = (path) => `<svg viewBox="0 0 16 16" aria-hidden="true"><path d="${path}"/></svg>`;
+const button = (name, title, content) =>
+  `<button type="button" class="srvae-${name}" aria-label="${title}" title="${title}">${content}</button>`;
 const PARTS = `
   <canvas class="srvae-picture" role="img" aria-description="${HINT}" ${KEYS}></canvas>
-  <div class="srvae-border" aria-label="Border" title="Border: drag it, or use the arrow keys" ${SLIDER}></div>
-  <div class="srvae-label srvae-label-left"></div>
-  <div class="srvae-label srvae-label-right"></div>
+  <div class="srvae-border" aria-label="Border" title="Drag the border, or use the arrow keys" ${SLIDER}></div>
+  <div class="srvae-label srvae-label-left"></div><div class="srvae-label srvae-label-right"></div>
   <div class="srvae-label srvae-draft">draft</div>
-  <div class="srvae-overview" aria-label="Part in work" title="Part in work: drag it, or use the arrow keys" ${SLIDER}>
-    <img alt="" draggable="false"><div class="srvae-part"></div>
-  </div>
-  <div class="srvae-buttons">
-    <div class="srvae-working" aria-hidden="true"></div>
-    <button type="button" class="srvae-fit" aria-label="Fit" title="Fit: show the whole picture">
-      ${icon("M1 3h14v10H1z M5 6h6v4H5z")}
-    </button>
-    <button type="button" class="srvae-full" aria-label="Full screen" title="Full screen">
-      ${icon("M2 6V2h4 M10 2h4v4 M14 10v4h-4 M6 14H2v-4")}
-    </button>
-  </div>
+  <div class="srvae-overview" aria-label="Part in work" title="Drag the frame, or use the arrow keys" ${SLIDER}>
+    <img alt="" draggable="false"><div class="srvae-part"></div></div>
+  <div class="srvae-buttons"><div class="srvae-working" aria-hidden="true"></div>
+    ${button("pixels", "One screen pixel for one pixel", "1:1")}
+    ${button("fit", "Show the whole picture", icon("M1 3h14v10H1z M5 6h6v4H5z"))}
+    ${button("full", "Full screen", icon("M2 6V2h4 M10 2h4v4 M14 10v4h-4 M6 14H2v-4"))}</div>
   <div class="srvae-text" role="status"></div>`;
 
 const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 const covers = ([left, top, width, height], inner) =>
   left <= inner[0] && top <= inner[1] && left + width >= inner[0] + inner[2] && top + height >= inner[1] + inner[3];
-
-async function decode(bytes) {
-  if (!bytes?.byteLength) return null;
-  return createImageBitmap(new Blob([bytes])).catch(
-    (error) => void console.warn("a layer of the picture cannot be decoded", error));
-}
+const decode = async (bytes) => (bytes?.byteLength ? createImageBitmap(new Blob([bytes])) : null);
 
 /** The layers of one model, which all its displays draw. What came in one message is shown together. */
 class Store {
@@ -54,29 +43,22 @@ class Store {
     this.take();
   }
 
-  /** Queue what has been set since the last message. */
   take() {
-    const laid = this.model.get("laid");
-    const state = Object.fromEntries(STATE.map((name) => [name, this.model.get(name)]));
+    const get = (name) => this.model.get(name);
+    const [laid, state] = [get("laid"), Object.fromEntries(STATE.map((name) => [name, get(name)]))];
     const key = JSON.stringify([state, laid]);
     if (key === this.key) return;
     this.key = key;
-    const all = [0, 0, ...state.size];
     const sent = LAYERS.filter((name) => name in laid && laid[name] !== this.asked[name])
-      .map((name) => ({ name, turn: laid[name], bytes: this.model.get(name), rect: this.model.get(`${name}_rect`) ?? all }))
+      .map((name) => ({ name, turn: laid[name], bytes: get(name), rect: get(`${name}_rect`) }))
       .sort((one, other) => one.turn - other.turn);
     for (const { name, turn } of sent) this.asked[name] = turn;
     this.queue = this.queue.then(() => this.show(sent, state)).catch(console.error); // the next ones still come
   }
 
-  /** Whether something that takes its place has been sent since. */
-  isOld({ name, turn }) {
-    const { right = 0, whole = 0 } = this.asked;
-    return turn < (name === "patch" ? Math.max(right, whole) : this.asked[name]);
-  }
-
   async show(sent, state) {
-    const fresh = sent.filter((layer) => !this.isOld(layer));
+    const { right = 0 } = this.asked; // patches below a newer right side are out of date
+    const fresh = sent.filter(({ name, turn }) => turn >= (name === "patch" ? right : this.asked[name]));
     const bitmaps = await Promise.all(fresh.map(({ bytes }) => decode(bytes)));
     if (String(state.size) !== String(this.state.size)) this.clear();
     fresh.forEach(({ name, rect }, i) => this.lay(name, rect, bitmaps[i]));
@@ -86,20 +68,14 @@ class Store {
   }
 
   lay(name, rect, bitmap) {
-    if (name === "patch") {
-      this.dropPatches((old) => !bitmap || covers(rect, old));
-      if (bitmap) this.patches.push({ rect, bitmap });
-      return;
+    if (name === "right" || name === "patch") {
+      const gone = this.patches.filter((old) => name === "right" || !bitmap || covers(rect, old.rect));
+      for (const old of gone) old.bitmap.close();
+      this.patches = this.patches.filter((old) => !gone.includes(old));
     }
-    if (name === "right" || name === "whole") this.dropPatches(() => true);
+    if (name === "patch") return bitmap && this.patches.push({ rect, bitmap });
     this.layers[name]?.bitmap.close();
-    delete this.layers[name];
-    if (bitmap) this.layers[name] = { rect, bitmap };
-  }
-
-  dropPatches(goes) {
-    for (const { rect, bitmap } of this.patches) if (goes(rect)) bitmap.close();
-    this.patches = this.patches.filter(({ rect }) => !goes(rect));
+    this.layers[name] = bitmap && { rect, bitmap };
   }
 
   clear() {
@@ -110,7 +86,7 @@ class Store {
 /** One display of the picture: the canvas and what lies on it. */
 class Display {
   constructor(model, store, el, signal) {
-    Object.assign(this, { model, store, el, frames: 0, widths: [0, 0] });
+    Object.assign(this, { model, store, el, frames: 0 });
     el.classList.add("srvae-frame");
     this.stage = Object.assign(document.createElement("div"), { className: "srvae-stage", innerHTML: PARTS });
     // the parts by the last word of their class: this.picture, this.border, this.left, ...
@@ -119,18 +95,15 @@ class Display {
     this.picture.srvae = store;
     this.context = this.picture.getContext("2d");
     for (const name of MOVES) model.on(`change:${name}`, () => this.redraw());
-    model.on("change:still", () => this.hideStill());
     const settle = () => this.settle();
     store.watchers.add(settle);
-    this.observer = new ResizeObserver(([entry]) => this.resize(entry));
-    this.observer.observe(this.picture);
+    const observer = new ResizeObserver(() => this.resize());
+    for (const part of [el, this.picture]) observer.observe(part);
     signal.addEventListener("abort", () => {
-      this.observer.disconnect();
+      observer.disconnect();
       store.watchers.delete(settle);
       cancelAnimationFrame(this.frame);
-      clearTimeout(this.silence);
     });
-    document.addEventListener("fullscreenchange", () => this.redraw(), { signal });
     this.settle();
   }
 
@@ -141,14 +114,22 @@ class Display {
   /** Change synced values at once; the kernel hears of them as fast as it answers, and of the last one always. */
   set(values) {
     this.model.set(values);
-    this.model.save_changes(); // ipywidgets keeps one message under way and merges the later ones
+    this.model.save_changes();
+  }
+
+  /** The zoom at which a screen pixel is a pixel of the answer. */
+  get actual() {
+    return clamp(this.store.state.size[0] / this.picture.width, 1, LARGEST_ZOOM);
+  }
+
+  get zoom() {
+    return this.get("zoom") || this.actual;
   }
 
   /** The visible part, in answer pixels. */
   visible() {
-    const [width, height] = this.store.state.size;
-    const [w, h] = [width / this.get("zoom"), height / this.get("zoom")];
-    return [this.get("across") * (width - w), this.get("down") * (height - h), w, h];
+    const [w, h] = this.store.state.size.map((side) => side / this.zoom);
+    return [this.get("across") * (this.zoom - 1) * w, this.get("down") * (this.zoom - 1) * h, w, h];
   }
 
   /** Show the part with this left upper corner, kept inside the picture. */
@@ -158,25 +139,16 @@ class Display {
     if (width && height) this.set({ zoom, across: place(left, width), down: place(top, height) });
   }
 
-  zoomAbout([x, y], factor) {
-    const [left, top, w, h] = this.visible();
-    const zoom = clamp(this.get("zoom") * factor, 1, LARGEST_ZOOM);
-    const [width, height] = this.store.state.size;
-    this.look(left + x * (w - width / zoom), top + y * (h - height / zoom), zoom);
+  zoomAbout([x, y], zoom) {
+    const [[left, top, w, h], to] = [this.visible(), clamp(zoom, 1, LARGEST_ZOOM)];
+    const shrunk = 1 - this.zoom / to;
+    this.look(left + x * w * shrunk, top + y * h * shrunk, to);
   }
 
   /** Move what is shown by shares of the visible part. */
   pan(x, y) {
     const [left, top, w, h] = this.visible();
-    this.look(left + x * w, top + y * h, this.get("zoom"));
-  }
-
-  fitAll() {
-    this.look(0, 0, 1);
-  }
-
-  setBorder(share) {
-    this.set({ share: clamp(share, 0, 1) });
+    this.look(left + x * w, top + y * h, this.zoom);
   }
 
   redraw() {
@@ -185,66 +157,74 @@ class Display {
 
   /** Take over what came with the layers. */
   settle() {
-    const { size, left_label, right_label, name } = this.store.state;
-    if (size[1]) this.el.style.setProperty("--srvae-shape", size[0] / size[1]);
+    const { left_label, right_label, name } = this.store.state;
     [this.left.textContent, this.right.textContent] = [left_label, right_label];
     this.widths = [this.left, this.right].map((label) => label.textContent && label.offsetWidth + 12);
-    const sides = [left_label, right_label].filter(Boolean).join(" | ");
-    this.picture.setAttribute("aria-label", [name, sides].filter(Boolean).join(": "));
+    this.picture.setAttribute("aria-label", `${name}: ${left_label} | ${right_label}`);
+    this.resize();
     this.redraw();
   }
 
-  resize(entry) {
-    const [box] = entry.devicePixelContentBoxSize ?? [];
-    const ratio = window.devicePixelRatio;
-    const width = box?.inlineSize ?? Math.round(entry.contentRect.width * ratio);
-    const height = box?.blockSize ?? Math.round(entry.contentRect.height * ratio);
-    if (!width || !height) return; // not on the page just now
-    this.hideStill();
-    [this.picture.width, this.picture.height] = [width, height];
-    this.set({ shown: [width, height] });
-    this.settle();
-    this.draw(); // at once: a canvas of a new size is empty
-  }
-
-  /** This picture takes the place of its still in the output before, which those see who have no kernel. */
-  hideStill() {
-    if (!this.get("still")) return;
-    const before = this.el.closest(".jp-OutputArea-child")?.previousElementSibling;
-    if (before?.querySelector(".jp-RenderedImage")) before.style.display = "none";
+  /** Give the stage the room that is there, at a whole number of screen pixels for a pixel of the answer if it fits. */
+  resize() {
+    const [[width, height], ratio] = [this.store.state.size, window.devicePixelRatio];
+    if (!height || !this.el.clientWidth) return; // nothing to show, or not on the page just now
+    const room = Math.min(this.el.clientWidth, ((window.innerHeight - ROOM) * width) / height) * ratio;
+    const wide = Math.floor(room / width) * width || Math.floor(room);
+    this.el.style.setProperty("--srvae-shape", width / height);
+    this.el.style.setProperty("--srvae-width", `${wide / ratio}px`);
+    const before = this.get("still") && this.el.closest(".jp-OutputArea-child")?.previousElementSibling;
+    if (before && before.querySelector(".jp-RenderedImage")) before.style.display = "none"; // for who has no kernel
+    const box = this.picture.getBoundingClientRect();
+    const shown = [Math.round(box.width * ratio), Math.round(box.height * ratio)];
+    if (!shown[0] || !shown[1]) return;
+    if (shown[0] !== this.picture.width || shown[1] !== this.picture.height) {
+      [this.picture.width, this.picture.height] = shown;
+      this.set({ shown });
+      this.draw(); // at once: a canvas of a new size is empty
+    }
+    if (!this.get("zoom")) this.set({ zoom: this.actual });
   }
 
   draw() {
     cancelAnimationFrame(this.frame);
     this.frame = 0;
-    const { picture, context, store } = this;
-    const [share, zoom, across, down, working] = ["share", "zoom", "across", "down", "working"].map((n) => this.get(n));
-    context.clearRect(0, 0, picture.width, picture.height);
-    if (store.state.size[0]) {
-      const border = Math.round(share * picture.width);
-      const { bottom, left, whole, right, overlay } = store.layers;
+    const { picture, context, store, zoom, widths } = this;
+    const { bottom, left, right, overlay } = store.layers;
+    const [share, across, down, working] = ["share", "across", "down", "working"].map((name) => this.get(name));
+    const [width, border] = [picture.width, Math.round(share * picture.width)];
+    context.clearRect(0, 0, width, picture.height);
+    if (bottom) {
       this.drawSide(0, border, [bottom, left]);
-      this.drawSide(border, picture.width, [bottom, whole, right, ...store.patches], overlay);
+      this.drawSide(border, width, [bottom, right, ...store.patches], overlay);
       context.fillStyle = "white";
-      if (share > 0 && share < 1) context.fillRect(Math.min(border, picture.width - 1), 0, 1, picture.height);
+      if (share > 0 && share < 1) context.fillRect(Math.min(border, width - 1), 0, 1, picture.height);
       this.drawSelection();
     }
-    this.place(share, zoom, working);
+    const toggle = (part, name, on) => part.classList.toggle(`srvae-${name}`, on);
+    const [onLeft, onRight] = [share * picture.clientWidth, (1 - share) * picture.clientWidth];
+    this.el.style.setProperty("--srvae-share", share);
+    this.border.setAttribute("aria-valuenow", Math.round(100 * share));
+    this.border.setAttribute("aria-valuetext", `${Math.round(100 * share)} %`);
+    toggle(this.left, "hidden", !widths[0] || onLeft < widths[0]);
+    toggle(this.right, "hidden", !widths[1] || onRight < widths[1]);
+    toggle(this.draft, "hidden", store.state.exact || !bottom || onRight < widths[1]);
+    toggle(this.working, "on", working);
+    toggle(this.stage, "zoomed", zoom > 1);
+    toggle(this.stage, "selecting", this.get("selecting"));
+    picture.setAttribute("aria-busy", working);
     const exact = Boolean(store.state.exact);
     Object.assign(picture.dataset, { frames: ++this.frames, exact, working, share, zoom, across, down });
   }
 
   drawSide(from, to, layers, overlay) {
-    const { picture, context } = this;
-    const there = layers.filter(Boolean);
-    const part = this.visible();
-    const lowest = there.findLastIndex(({ rect }) => covers(rect, part)); // what lies below it cannot be seen
+    const { context } = this;
     context.save();
     context.beginPath();
-    context.rect(from, 0, to - from, picture.height);
+    context.rect(from, 0, to - from, this.picture.height);
     context.clip();
-    there.slice(Math.max(lowest, 0)).forEach((layer) => this.drawLayer(layer));
-    context.globalAlpha = OVERLAY_OPACITY;
+    for (const layer of layers) if (layer) this.drawLayer(layer);
+    context.globalAlpha = 0.65;
     if (overlay) this.drawLayer(overlay);
     context.restore();
   }
@@ -259,9 +239,10 @@ class Display {
   }
 
   drawLayer({ rect, bitmap }) {
-    // crisp where an answer pixel has at least one of the screen, unless the layer has fewer pixels than the answer
-    const magnified = this.picture.width >= 0.999 * this.visible()[2];
-    this.context.imageSmoothingEnabled = !magnified || bitmap.width < rect[2];
+    // crisp where an answer pixel has one of the screen, or two and more; between them some would be twice as wide
+    const times = this.picture.width / this.visible()[2];
+    const crisp = times >= 2 || Math.abs(times - 1) < 0.002;
+    this.context.imageSmoothingEnabled = !crisp || bitmap.width < rect[2];
     this.context.imageSmoothingQuality = "high";
     this.context.drawImage(bitmap, ...this.onCanvas(rect));
   }
@@ -277,28 +258,10 @@ class Display {
     }
   }
 
-  /** Bring what lies on the canvas in line with the values. */
-  place(share, zoom, working) {
-    const toggle = (part, name, on) => part.classList.toggle(`srvae-${name}`, on);
-    const width = this.picture.clientWidth;
-    const narrow = (1 - share) * width < this.widths[1];
-    this.el.style.setProperty("--srvae-share", share);
-    this.border.setAttribute("aria-valuenow", Math.round(100 * share));
-    this.border.setAttribute("aria-valuetext", `${Math.round(100 * share)} %`);
-    toggle(this.left, "hidden", !this.widths[0] || share * width < this.widths[0]);
-    toggle(this.right, "hidden", !this.widths[1] || narrow);
-    toggle(this.draft, "hidden", this.store.state.exact || !this.store.state.size[0] || narrow);
-    toggle(this.working, "on", working);
-    this.picture.setAttribute("aria-busy", working);
-    toggle(this.stage, "zoomed", zoom > 1);
-    toggle(this.stage, "selecting", this.get("selecting"));
-    this.full.setAttribute("aria-pressed", document.fullscreenElement === this.el);
-  }
-
-  say(text) {
+  say(text, stays = TEXT_STAYS) {
     this.text.textContent = text;
     clearTimeout(this.silence);
-    this.silence = setTimeout(() => (this.text.textContent = ""), TEXT_STAYS);
+    if (stays) this.silence = setTimeout(() => (this.text.textContent = ""), stays);
   }
 
   async toggleFull() {
@@ -308,7 +271,43 @@ class Display {
   }
 }
 
-/** Let the browser download what the kernel sends. */
+/** Say so where the kernel does not answer to what is done in the view. */
+function watchKernel(view, display, signal) {
+  let waiting;
+  const ask = () => {
+    if (waiting) return;
+    display.model.send({ kind: "ping" });
+    const text = "The kernel is busy with other cells. The picture follows when they are done.";
+    waiting = setTimeout(() => display.say(text, 0), ANSWERS_WITHIN);
+  };
+  display.model.on("msg:custom", ({ kind }) => {
+    if (kind !== "pong" || !waiting) return;
+    clearTimeout(waiting);
+    waiting = undefined;
+    display.say("");
+  });
+  for (const kind of ["pointerdown", "keydown"]) view.addEventListener(kind, ask, { signal, capture: true });
+}
+
+/** Mend ipywidgets: names of its sliders and icons for screen readers, keys that JupyterLab would take, counts of uploads. */
+function complete(view) {
+  for (const titled of view.querySelectorAll("[title=null]")) titled.removeAttribute("title");
+  for (const image of view.querySelectorAll("img:not([alt])")) image.alt = "";
+  view.querySelector("input[type=number]:not([aria-label])")?.setAttribute("aria-label", "Number of the sample");
+  view.querySelector(".widget-play button:first-child:not([aria-label])")?.setAttribute("aria-label", "Play");
+  for (const button of view.querySelectorAll("button[title]:not([title='']):not([aria-label])")) {
+    if (!button.textContent) button.setAttribute("aria-label", button.title);
+  }
+  for (const handle of view.querySelectorAll(".noUi-handle:not([aria-label])")) {
+    handle.setAttribute("aria-label", handle.closest(".widget-slider").querySelector(".widget-label").textContent);
+    handle.dataset.lmSuppressShortcuts = "true";
+  }
+  for (const upload of view.querySelectorAll(".widget-upload")) {
+    const text = upload.lastChild;
+    if (/ \(\d+\)$/.test(text?.data)) text.data = text.data.replace(/ \(\d+\)$/, "");
+  }
+}
+
 function download({ kind, name, type }, buffers) {
   if (kind !== "download") return;
   const href = URL.createObjectURL(new Blob([buffers[0]], { type }));
@@ -329,11 +328,15 @@ export default () => {
     },
     render({ model, el, signal }) {
       const display = new Display(model, store, el, signal);
-      const on = listener(signal);
-      const overview = attachOverview(display, signal);
-      attachPointers(display, overview, on);
-      attachKeys(display, overview, on);
-      attachDrop(display, on);
+      attachHands(display, signal);
+      requestAnimationFrame(() => { // once it lies in the view
+        const view = el.closest(".srvae-view") ?? el;
+        watchKernel(view, display, signal);
+        const observer = new MutationObserver(() => complete(view));
+        observer.observe(view, { childList: true, subtree: true, attributeFilter: ["title"] });
+        signal.addEventListener("abort", () => observer.disconnect());
+        complete(view);
+      });
     },
   };
 };

@@ -14,10 +14,7 @@ from IPython.display import Image
 import srvae_core as sr
 from srvae import images
 
-from .window import cut, window
-
 JPEG_QUALITY = 90  # of 100: one frame of 512x512 takes 1.4 ms, and a slider's step does not show the loss
-OVERVIEW = 160  # pixels a side of the small picture of a whole image
 FINGERPRINT_BITS = 16
 CAPTIONED_EDGE = 400  # pixels a side of a picture with a caption, at least
 CAPTION = 24  # pixels: height of its letters
@@ -51,7 +48,9 @@ def split(left: np.ndarray, right: np.ndarray, share: float) -> np.ndarray:
 
 def cut_to_middle(image: np.ndarray, limit: int) -> np.ndarray:
     """The middle of an image (H, W, ...), at most ``limit`` pixels a side."""
-    return cut(image, window(image, limit))
+    height, width = (min(n, limit) for n in image.shape[:2])
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    return np.ascontiguousarray(image[top : top + height, left : left + width])
 
 
 def reduced(picture: np.ndarray, limit: int) -> np.ndarray:
@@ -62,16 +61,6 @@ def reduced(picture: np.ndarray, limit: int) -> np.ndarray:
         return picture
     size = max(1, round(shrink * width)), max(1, round(shrink * height))  # of a line, too, something is left
     return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
-
-
-def overview(image: np.ndarray, edge: int = OVERVIEW) -> bytes:
-    """A small JPEG of a whole image, (H, W, 3) uint8, on which the page draws the frame that is in work.
-
-    Args:
-        image: of any size.
-        edge: pixels a side at most.
-    """
-    return encode(reduced(image, edge), "jpeg")
 
 
 def as_rgb8(image: np.ndarray) -> np.ndarray:

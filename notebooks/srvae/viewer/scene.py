@@ -1,12 +1,11 @@
-"""From settings to a picture, without widgets: one image under one model, its samples, drafts and scores."""
+"""From settings to arrays: one photograph under one model, its samples, drafts and scores. No widgets."""
 
 from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable, Generator
-from functools import cache
-from itertools import pairwise, product
+from collections.abc import Generator, Iterator
+from functools import cache, cached_property
 
 import cv2
 import numpy as np
@@ -15,321 +14,266 @@ from torch import Tensor
 import srvae_core as sr
 from srvae import csvfiles, directions, metrics, regions
 
+from .pace import PAUSE, in_background
 from .pictures import heat, split
-from .settings import Latents, Settings
+from .settings import SINGLE, Settings, work_frame
 
-STEP_EDGE = 256  # pixels a side of what one step of an exact answer decodes: about as long as a move may wait
-STEP_PAUSE = 0.01  # seconds between two such steps, in which a move can come
+LR_EDGE = 512  # LR pixels a side that are in work at most
+STEP_EDGE = 512  # answer pixels a side that are decoded at once at rest: about as long as a move may wait
+DRAFT_EDGE = 1024  # answer pixels a side of a draft at most; the rest of a larger picture follows at rest
+SCORED = 2048**2  # answer pixels; larger answers are not computed as a whole, only what is seen of them
 KEPT = 4  # exact answers at hand: the one on show, the one compared with, and those of the last moves
-
-Steps = Generator[float, None, None]  # work in steps: yields the seconds after which to go on
-PictureInSteps = Generator[float, None, np.ndarray]  # likewise, with a picture at the end
-Show = Callable[[sr.Rect, np.ndarray], None]  # is given a piece of a picture and where it lies, in LR samples
 
 
 @cache  # another image needs no second reading
 def load_weights(name: str) -> tuple[sr.SRVAE, str]:
-    """A model, and the version of the very weights that were read: its file may be replaced while it is in use."""
+    """Load a model, with the version of the weights that were read."""
     return sr.load_model(name), csvfiles.weights_version(name)
 
 
 def load_model(name: str) -> sr.SRVAE:
-    """A model by its name or path, read once."""
+    """Load a model by its name or path, once."""
     return load_weights(name)[0]
 
 
-class Exact:
-    """The exact answer to some latents, as far as it is known: pieces of a fixed grid, so that it is the same picture
-    whatever was looked at first.
-
-    Args:
-        size: (h, w) of the LR image.
-        scale: s, of the model.
-        edge: LR samples a side of a piece.
-
-    Attributes:
-        picture: (s*h, s*w, 3) uint8, right in the pieces that are known.
-    """
-
-    def __init__(self, size: tuple[int, int], scale: int, edge: int) -> None:
-        self.picture = np.zeros((scale * size[0], scale * size[1], 3), np.uint8)
-        self._size, self._scale, self._edge = size, scale, edge
-        self._known: set[sr.Rect] = set()
-
-    def _borders(self, n: int) -> list[int]:
-        """Where the pieces of n samples begin and end. Of many, one lies in the middle: it is complete first."""
-        first = (n - self._edge) // 2 % self._edge if n > 2 * self._edge else 0
-        return sorted({0, *range(first, n, self._edge), n})
-
-    def missing(self, region: sr.Rect) -> list[sr.Rect]:
-        """The pieces that a region lacks, from its middle outwards, as (top, left, height, width) in LR samples."""
-        top, left, height, width = region
-        y, x = top + height / 2, left + width / 2
-        sides = []
-        for start, size, whole in zip(region[:2], region[2:], self._size, strict=True):
-            pieces = pairwise(self._borders(whole))
-            sides.append([(a, b - a) for a, b in pieces if a < start + size and b > start])
-        pieces = [(i, j, h, w) for (i, h), (j, w) in product(*sides)]
-
-        def from_middle(piece: sr.Rect) -> float:
-            i, j, h, w = piece
-            return math.hypot(i + h / 2 - y, j + w / 2 - x)
-
-        return sorted((piece for piece in pieces if piece not in self._known), key=from_middle)
-
-    def put(self, piece: sr.Rect, picture: np.ndarray) -> None:
-        """Take in a piece that was missing."""
-        cut(self.picture, piece, self._scale)[:] = picture
-        self._known.add(piece)
-
-    def of(self, region: sr.Rect) -> np.ndarray:
-        """The part of the answer that a region stands for; a view, which must not be written to."""
-        return cut(self.picture, region, self._scale)
-
-
 class Scene:
-    """One image under one model; settings then make pictures of it.
+    """One photograph under one model. It is encoded once, where it is seen first.
 
     Args:
-        image: (H, W, 3) uint8.
+        photograph: (H, W, 3) uint8.
         model: the network.
-        is_original: reduce the image first and compare the answers with it; otherwise it is an LR image.
-        step_edge: pixels a side of what one step of an exact answer decodes.
+        is_original: shrink the photograph first, and score the answers against it; otherwise it is the LR image.
+        work: (x, y), 0 to 1, the middle of the part in work.
+        edge: LR pixels a side of that part at most.
+        cache: keep the features. False takes less memory, for an answer that is made once.
 
     Attributes:
-        sampler: :class:`srvae_core.Sampler` of the LR image.
-        original: (s*h, s*w, 3) uint8, or None where the image is an LR image.
-        lr: (h, w, 3) uint8.
         scale: s, 4 or 8.
-        bicubic: the enlarged LR image, (s*h, s*w, 3) uint8.
-        directions: of this image, from :meth:`find_directions`; None before.
+        size: (height, width) of the LR photograph.
+        frame: the part of it in work, (top, left, height, width).
+        lr: that part, (h, w, 3) uint8. original: (s*h, s*w, 3) uint8, or None.
+        rect: that part in its own coordinates, (0, 0, h, w); so are the rectangles of all methods.
+        sampler: its :class:`srvae_core.Sampler`.
 
     Raises:
-        TypeError, ValueError: the image is none, or too small for the scale.
+        ValueError: the photograph is too small to be shrunk.
     """
 
     def __init__(
         self,
-        image: np.ndarray,
+        photograph: np.ndarray,
         model: sr.SRVAE,
         *,
         is_original: bool,
-        step_edge: int = STEP_EDGE,
+        work: tuple[float, float] = (0.5, 0.5),
+        edge: int = LR_EDGE,
+        cache: bool = True,
     ) -> None:
         self.scale = model.scale
-        self.original = metrics.crop_to_multiple(image, self.scale) if is_original else None
-        self.lr = image if self.original is None else sr.downscale(self.original, self.scale)
-        self.sampler = sr.Sampler(model, self.lr)
-        self.bicubic = sr.enlarge(self.lr, self.scale)
-        self.directions: directions.Directions | None = None
-        self._step_edge = max(1, step_edge // self.scale)  # LR samples
-        self._kept: OrderedDict[Latents, Exact] = OrderedDict()  # the latest last
-        self._bicubic_scores = ""
+        shrunk = self.scale if is_original else 1
+        self.size = tuple(n // shrunk for n in photograph.shape[:2])
+        if min(self.size) < 1:
+            height, width = photograph.shape[:2]
+            raise ValueError(f"{width} x {height} pixels are too few to be shrunk {self.scale} times")
+        self._step = sr.tile_step(self.scale)
+        self.frame = work_frame(self.size, work, edge, self._step)
+        top, left, height, width = (shrunk * n for n in self.frame)
+        part = np.ascontiguousarray(photograph[top : top + height, left : left + width])
+        self.original = part if is_original else None
+        self.lr = sr.downscale(part, self.scale) if is_original else part
+        self.sampler = sr.Sampler(model, self.lr, cache=cache)
+        self.rect = self.sampler.rect
+        self._kept: OrderedDict[object, tuple[np.ndarray, set[sr.Rect]]] = OrderedDict()  # the latest last
 
-    @property
-    def whole(self) -> sr.Rect:
-        """The whole image as a region: (0, 0, h, w)."""
-        return 0, 0, *self.lr.shape[:2]
+    @cached_property
+    def bicubic(self) -> np.ndarray:
+        """The bicubic enlargement, (s*h, s*w, 3) uint8."""
+        return sr.enlarge(self.lr, self.scale)
 
-    def is_encoded(self, region: sr.Rect) -> bool:
-        """Whether a region can be decoded without encoding anything first."""
-        return not self.sampler.missing(self.sampler.with_context(region))
+    @cached_property
+    def directions(self) -> directions.Directions:
+        """The directions of z that change this picture most (about a second)."""
+        return directions.find(self.sampler)
 
-    # Samples.
-
-    def region(self, settings: Settings) -> sr.Rect:
-        """What is zoomed to, in whole LR samples that hold it: (top, left, height, width)."""
+    def visible(self, settings: Settings) -> sr.Rect:
+        """The visible part in whole LR pixels that contain it, (top, left, height, width)."""
         sides = []
-        for n, place in zip(self.lr.shape[:2], (settings.down, settings.across), strict=True):
-            seen = n / settings.zoom
+        for n, place in zip(self.rect[2:], (settings.down, settings.across), strict=True):
+            seen = n / max(settings.zoom, 1)
             start = place * (n - seen)
-            # rounded, because a hundredth of a sample too many would cost a whole row
+            # rounded, because a hundredth of a pixel too many would cost a whole row
             first, stop = math.floor(round(start, 2)), math.ceil(round(start + seen, 2))
             sides.append((min(first, n - 1), min(max(stop, first + 1), n)))
         (top, bottom), (left, right) = sides
         return top, left, bottom - top, right - left
 
-    def find_directions(self) -> directions.Directions:
-        """The directions of z that change this image most; computed (about a second) when they are first wanted."""
-        if self.directions is None:
-            self.directions = directions.find(self.sampler)
-        return self.directions
-
-    def noise(self, temperature: float, seed: float, amounts: tuple[float, ...]) -> Tensor | None:
-        """The noise of some latents, (tiles, 1024), with the temperature in it: it must not multiply the amounts.
-
-        None is z = 0.
-        """
-        if not temperature and not any(amounts):
-            return None
-        found = self.find_directions() if any(amounts) else None
-        return directions.steer(
-            self.sampler.tiles, seed, temperature, directions=found, amounts=amounts if found else ()
-        )
-
-    def sample(self, settings: Settings, region: sr.Rect | None = None, *, draft: bool = False) -> np.ndarray:
-        """The answer to some settings, decoded at once.
-
-        Args:
-            settings: their latents count, not what they zoom to.
-            region: (top, left, height, width) in LR samples; None is the whole image.
-            draft: for pictures in motion, see :class:`srvae_core.Sampler`.
-
-        Returns:
-            (s*height, s*width, 3) uint8.
-
-        Raises:
-            ValueError: a region of the latents is not inside the image.
-        """
-        latents = settings.latents
-        eps = self.noise(latents.temperature, latents.seed, latents.amounts)
-        if not latents.regions:
-            return self.sampler(temperature=0.0 if eps is None else 1.0, eps=eps, region=region, draft=draft)
-        parts = [(part.rect, self.noise(part.temperature, part.seed, part.amounts)) for part in latents.regions]
-        seen = self.sampler.with_context(self.whole if region is None else region, draft)
-        latent_map = regions.blended(self.sampler, eps, parts, seen)
-        return self.sampler(latent_map=latent_map, region=region, draft=draft)
-
-    def sample_in_steps(self, settings: Settings, region: sr.Rect) -> PictureInSteps:
-        """:meth:`sample` of a region, piece by piece, with pauses in which a move can come."""
-        (top, left, height, width), n, s = region, self._step_edge, self.scale
-        picture = np.empty((s * height, s * width, 3), np.uint8)
-        for y, x in product(range(0, height, n), range(0, width, n)):
-            if y or x:
-                yield STEP_PAUSE
-            piece = y, x, min(n, height - y), min(n, width - x)
-            cut(picture, piece, s)[:] = self.sample(settings, (top + y, left + x, *piece[2:]))
-        return picture
-
     def beside_border(self, settings: Settings, *, right: bool) -> sr.Rect | None:
-        """What is seen on one side of the border, in whole LR samples that hold it; None where that is nothing."""
-        top, left, height, width = self.region(settings)
+        """The visible part on one side of the border, in whole LR pixels; None if it is empty."""
+        top, left, height, width = self.visible(settings)
         border = settings.share * width
         first, stop = (math.floor(border), width) if right else (0, math.ceil(border))
         return (top, left + first, height, stop - first) if first < stop else None
 
-    # Exact answers. The last few are kept, so that the border, the scores and the frame do not decode them again.
+    def check(self, settings: Settings) -> None:
+        """Raise ValueError if there is nothing to compare with, or a region is not inside the photograph."""
+        if settings.left == "original" and self.original is None:
+            raise ValueError("this photograph has no original: open it with 'Shrink it first'")
+        if settings.left == "best" and settings.best is None:
+            raise ValueError("no sample was kept as the best yet")
+        for region in settings.regions:
+            sr.check_inside(region.rect, self.size)
 
-    def knows(self, settings: Settings, region: sr.Rect) -> bool:
-        """Whether the exact answer in a region is at hand."""
-        return settings.latents in self._kept and not self._exact(settings).missing(region)
+    # -- Samples --------------------------------------------------------------------------------------------
 
-    def answer(self, settings: Settings, region: sr.Rect | None = None) -> np.ndarray:
-        """The exact answer in a region, or in what is zoomed to, decoded at once unless at hand; (H, W, 3) uint8."""
-        region = self.region(settings) if region is None else region
-        exact = self._exact(settings)
-        for piece in exact.missing(region):
-            exact.put(piece, self.sample(settings, piece))
-        return exact.of(region)
+    def noise(self, temperature: float, seed: float, amounts: tuple[float, ...]) -> Tensor | None:
+        """The noise of the part in work, (tiles, 1024), multiplied by the temperature; None for z = 0.
 
-    def answer_in_steps(self, settings: Settings, region: sr.Rect, show: Show | None = None) -> PictureInSteps:
-        """The same from the middle outwards, with pauses in which a move can come; ``show`` sees piece after piece."""
-        exact = self._exact(settings)
-        for piece in exact.missing(region):
-            exact.put(piece, self.sample(settings, piece))
-            if show is not None:
-                show(piece, exact.of(piece))
-            yield STEP_PAUSE
-        return exact.of(region)
+        It is cut from the noise of the photograph, so that a sample stays the same when another part is in work.
+        """
+        if not temperature and not any(amounts):
+            return None
+        found = self.directions if any(amounts) else None
+        grid = sr.tile_grid(self.size, self.scale)
+        eps = directions.steer(
+            math.prod(grid), seed, temperature, directions=found, amounts=amounts if found else ()
+        ).unflatten(0, grid)
+        (rows, cols), (top, left) = self.sampler.field.grid, (start // self._step for start in self.frame[:2])
+        return eps[top : top + rows, left : left + cols].flatten(0, 1)
 
-    def _exact(self, settings: Settings) -> Exact:
-        """What is known of the exact answer; of those not asked for in the longest time one is forgotten."""
-        latents = settings.latents
-        if latents not in self._kept:
-            self._kept[latents] = Exact(self.whole[2:], self.scale, self._step_edge)
-        self._kept.move_to_end(latents)
+    def sample(self, settings: Settings, rect: sr.Rect | None = None, *, draft: bool = False) -> np.ndarray:
+        """Decode the answer to some settings.
+
+        Args:
+            settings: only their latents count.
+            rect: the part to decode; None is all that is in work.
+            draft: for pictures in motion, see :class:`srvae_core.Sampler`.
+
+        Returns:
+            (s*height, s*width, 3) uint8.
+        """
+        eps = self.noise(settings.temperature, settings.seed, settings.amounts)
+        parts = []
+        for region in settings.regions:
+            if (inside := regions.common(region.rect, self.frame)) is not None:
+                noise = self.noise(region.temperature, region.seed, settings.amounts)
+                parts.append((sr.relative_to(inside, self.frame), noise))
+        if not parts:
+            return self.sampler(temperature=0.0 if eps is None else 1.0, eps=eps, region=rect, draft=draft)
+        seen = self.sampler.with_context(rect or self.rect, draft)
+        return self.sampler(latent_map=regions.blended(self.sampler, eps, parts, seen), region=rect, draft=draft)
+
+    def is_encoded(self, rect: sr.Rect, *, draft: bool = False) -> bool:
+        """Whether a part can be decoded without encoding anything first."""
+        return not self.sampler.missing(self.sampler.with_context(rect, draft))
+
+    def draft(self, settings: Settings, rect: sr.Rect) -> tuple[sr.Rect, np.ndarray] | None:
+        """Decode a draft of a part, or of its middle if it is large; None if it would have to be encoded first.
+
+        Returns:
+            the part that was decoded, and its picture; the exact one if it is at hand.
+        """
+        if self.knows(settings, rect):
+            return rect, self.answer(settings, rect)
+        limit = DRAFT_EDGE // self.scale
+        sides = [(start + max(n - limit, 0) // 2, min(n, limit)) for start, n in zip(rect[:2], rect[2:], strict=True)]
+        (top, height), (left, width) = sides
+        middle = top, left, height, width
+        return (middle, self.sample(settings, middle, draft=True)) if self.is_encoded(middle, draft=True) else None
+
+    # -- Exact answers, of which the last few are kept ------------------------------------------------------
+
+    def missing(self, settings: Settings, rect: sr.Rect) -> list[sr.Rect]:
+        """The blocks of a part whose exact answer is not at hand, from the middle outwards."""
+        known = self._exact(settings)[1]
+        top, left, height, width = rect
+
+        def distance(block: sr.Rect) -> float:
+            return math.hypot(block[0] + block[2] / 2 - top - height / 2, block[1] + block[3] / 2 - left - width / 2)
+
+        # an odd number of blocks has one in the middle, which is seen first
+        every = sr.blocks(self.rect, STEP_EDGE // self.scale, odd=True)
+        return sorted((b for b in every if regions.common(b, rect) and b not in known), key=distance)
+
+    def knows(self, settings: Settings, rect: sr.Rect) -> bool:
+        """Whether the exact answer of a part is at hand."""
+        return settings.latents in self._kept and not self.missing(settings, rect)
+
+    def steps(self, settings: Settings, rect: sr.Rect) -> Iterator[tuple[sr.Rect, np.ndarray]]:
+        """Decode what is missing of a part's exact answer, block by block: yields each block and its picture."""
+        picture, known = self._exact(settings)
+        for block in self.missing(settings, rect):
+            part = cut(picture, block, self.scale)
+            part[:] = self.sample(settings, block)
+            known.add(block)
+            yield block, part
+
+    def answer(self, settings: Settings, rect: sr.Rect | None = None) -> np.ndarray:
+        """The exact answer of a part (None: all that is in work), (s*height, s*width, 3) uint8; not to be changed."""
+        rect = self.rect if rect is None else rect
+        for _ in self.steps(settings, rect):
+            pass
+        return cut(self._exact(settings)[0], rect, self.scale)
+
+    def _exact(self, settings: Settings) -> tuple[np.ndarray, set[sr.Rect]]:
+        """What is known of an exact answer: a picture, and the blocks of it that were decoded."""
+        if settings.latents not in self._kept:
+            height, width = self.lr.shape[:2]
+            self._kept[settings.latents] = np.zeros((self.scale * height, self.scale * width, 3), np.uint8), set()
+        self._kept.move_to_end(settings.latents)
         while len(self._kept) > KEPT:
             self._kept.popitem(last=False)
-        return self._kept[latents]
+        return self._kept[settings.latents]
 
-    # What the answer is compared with.
-
-    def check(self, settings: Settings) -> None:
-        """See that there is what the settings name, before any work.
-
-        Raises:
-            ValueError: the left side is to be the original or the best sample, and there is none; a region does not
-                lie inside the image.
-        """
-        height, width = self.whole[2:]
-        best = () if settings.best is None else settings.best.regions
-        for part in (*settings.latents.regions, *best):
-            if part.left + part.width > width or part.top + part.height > height:
-                raise ValueError(f"a region of {part.rect} (top, left, height, width) is not inside {height}x{width}")
-        if settings.left == "original" and self.original is None:
-            raise ValueError(
-                "this image has no original to compare with: choose another left side, "
-                "or upload an original with the tick that reduces it"
-            )
-        if settings.left == "best" and settings.best is None:
-            raise ValueError("no sample was kept as the best yet: keep one, or choose another left side")
+    # -- What the answer is compared with, and scores -------------------------------------------------------
 
     def left_sample(self, settings: Settings) -> Settings | None:
-        """The settings of the sample on the left side; None where no sample is there.
+        """The settings of the sample on the left side; None if bicubic or the original is there."""
+        if settings.left == SINGLE:
+            return settings.single
+        if settings.left == "another sample":
+            return Settings(**vars(settings) | {"seed": settings.left_seed})
+        return settings.best if settings.left == "best" else None
 
-        Raises:
-            ValueError: see :meth:`check`.
-        """
-        self.check(settings)
-        match settings.left:
-            case "z = 0":
-                return settings.at_zero()
-            case "another sample":
-                return settings.with_seed(settings.left_seed)
-            case "best":
-                return settings.at(settings.best)
-        return None
+    def left_picture(self, settings: Settings, rect: sr.Rect) -> np.ndarray:
+        """The exact left side of a part, (s*height, s*width, 3) uint8."""
+        if (sample := self.left_sample(settings)) is not None:
+            return self.answer(sample, rect)
+        return cut(self.bicubic if settings.left == "bicubic" else self.original, rect, self.scale)
 
-    def left_picture(self, settings: Settings, region: sr.Rect) -> np.ndarray:
-        """What the answer is compared with, exactly, in a region; (H, W, 3) uint8. Raises as :meth:`check`."""
-        sample = self.left_sample(settings)
-        if sample is not None:
-            return self.answer(sample, region)
-        return cut(self.bicubic if settings.left == "bicubic" else self.original, region, self.scale)
-
-    def frame(self, settings: Settings, deviation: np.ndarray | None = None) -> np.ndarray:
-        """The exact picture as it is on show, in one piece: left side, border, answer.
+    def view(self, settings: Settings, deviation: np.ndarray | None = None) -> np.ndarray:
+        """The exact visible part in one piece: left side, border, answer; (H, W, 3) uint8.
 
         Args:
             settings: all of them count.
-            deviation: (H, W), laid over the answer as colours; None leaves it plain.
-
-        Returns:
-            (H, W, 3) uint8, of what is zoomed to.
-
-        Raises:
-            ValueError: see :meth:`check`.
+            deviation: (H, W), laid over the answer as colours.
         """
-        region = self.region(settings)
-        right = self.answer(settings, region)
+        self.check(settings)
+        rect = self.visible(settings)
+        right = self.answer(settings, rect)
         if deviation is not None:
             right = cv2.addWeighted(right, 0.35, heat(deviation), 0.65, 0)
-        if not round(settings.share * right.shape[1]):
-            return right.copy()
-        return split(self.left_picture(settings, region), right, settings.share)
-
-    # Scores.
+        return split(self.left_picture(settings, rect), right, settings.share)
 
     def describe(self, settings: Settings) -> Generator[float, None, list[str]]:
-        """Sizes and scores of the whole answer, however far the view is zoomed, in steps; gives lines of text."""
-        answer = yield from self.answer_in_steps(settings, self.whole)
-        h, w = answer.shape[:2]
-        lines = [f"{w} x {h} from {self.lr.shape[1]} x {self.lr.shape[0]} pixels"]
-        if self.original is not None and min(h, w) >= metrics.SSIM_WINDOW + 2 * self.scale:  # a border is left out
-            if not self._bicubic_scores:
-                self._bicubic_scores = self._scores(self.bicubic)
-                yield STEP_PAUSE
-            lines += [f"bicubic: {self._bicubic_scores}", f"SR-VAE: {self._scores(answer)}"]
-            yield STEP_PAUSE
-        lines.append(f"LR-PSNR {metrics.lr_psnr(answer, self.lr, self.scale):.1f} dB")
-        return lines
+        """Compute the sizes and scores of all that is in work, in steps; returns lines of text."""
+        height, width = self.lr.shape[:2]
+        lines = [f"{self.scale * width} x {self.scale * height} from {width} x {height} pixels"]
+        if self.frame[2:] != self.size:
+            lines.append("part of the photograph: drag the frame")
+        if self.scale**2 * height * width > SCORED:
+            return lines
+        for _ in self.steps(settings, self.rect):
+            yield PAUSE
+        answer = self.answer(settings).copy()  # the scores are computed in a thread
+        if self.original is not None and min(answer.shape[:2]) >= metrics.SSIM_WINDOW + 2 * self.scale:
+            for name, picture in (("bicubic", self.bicubic), ("SR-VAE", answer)):
+                scores = yield from in_background(lambda p=picture: metrics.fidelity(p, self.original, self.scale))
+                lines.append(f"{name}: PSNR {scores['psnr']:.2f} dB, SSIM {scores['ssim']:.4f}")
+        fit = yield from in_background(lambda: metrics.lr_psnr(answer, self.lr, self.scale))
+        return [*lines, f"agrees with the small image: {fit:.0f} dB"]
 
-    def _scores(self, picture: np.ndarray) -> str:
-        scores = metrics.fidelity(picture, self.original, self.scale)
-        return f"PSNR {scores['psnr']:.2f} dB, SSIM {scores['ssim']:.4f}"
 
-
-def cut(picture: np.ndarray, region: sr.Rect, scale: int) -> np.ndarray:
-    """The part of a picture, (s*h, s*w, ...), that a region of the LR image stands for; a view."""
-    top, left, height, width = (scale * n for n in region)
+def cut(picture: np.ndarray, rect: sr.Rect, scale: int) -> np.ndarray:
+    """The part of a picture, (s*H, s*W, 3), inside a rectangle in LR pixels; a view of it."""
+    top, left, height, width = (scale * n for n in rect)
     return picture[top : top + height, left : left + width]

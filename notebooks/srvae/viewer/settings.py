@@ -1,272 +1,192 @@
-"""The settings that make a picture: their names, what each may be, and the check of values that come from outside."""
+"""What makes a picture: one frozen dataclass, its limits, and its form in JSON."""
 
 from __future__ import annotations
 
+import math
 import reprlib
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, is_dataclass, replace
-from numbers import Integral, Real
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from numbers import Real
 
+import srvae_core as sr
 from srvae import directions
 
-DIRECTION = "direction "  # how the settings of a direction are named, before its number: "direction 1"
-DIRECTIONS = tuple(f"{DIRECTION}{i + 1}" for i in range(directions.COUNT))
-SEEDS = 999  # the largest seed that a slider reaches
-SIDES = ("bicubic", "original", "z = 0", "another sample", "best")  # the left one; saved PNGs hold these words
-TEMPERATURE_OF_SAMPLES = 0.4  # at which samples are varied and still free of speckle
-# By scale: what a notebook opens on, since it shows well what the models can do. Chosen by eye.
-OPENINGS = {
-    4: {"image": "motorcycle_left", "model": "4x-D", "temperature": 0.4, "seed": 3.0, "zoom": 2.5},
-    8: {"image": "coffee", "model": "8x-D", "temperature": 0.2, "seed": 3.0, "zoom": 2.5, "across": 0.4},
+SEEDS = 999  # the largest sample that a slider reaches
+SINGLE = "single answer (no noise)"
+SIDES = ("bicubic", "original", SINGLE, "another sample", "best")  # what the answer is compared with
+LARGEST_ZOOM = 16.0
+REGIONS = 64  # of one picture, at most
+LIMITS = {
+    "temperature": (0.0, 2.0),
+    "seed": (0.0, float(SEEDS)),
+    "left_seed": (0.0, float(SEEDS)),
+    "share": (0.0, 1.0),
+    "zoom": (0.0, LARGEST_ZOOM),
+    "across": (0.0, 1.0),
+    "down": (0.0, 1.0),
 }
-REGIONS = 64  # of one picture: a file may name any number of them
+AMOUNT = 10.0  # steps along a direction either way; a single step moves a picture by a few grey levels
+LOOK = ("share", "zoom", "across", "down")  # where one looks: no step of undo
+# What the notebooks open on, by scale; chosen by eye.
+OPENINGS = {
+    4: {"image": "motorcycle_left", "model": "4x-D", "temperature": 0.15, "seed": 3.0},
+    8: {"image": "coffee", "model": "8x-D", "temperature": 0.2, "seed": 3.0},
+}
+SAMPLE_TEMPERATURE = 0.2  # of Random sample where the temperature was 0
 
-NAMED = 5  # of unknown settings: a file may hold any number of these, too
+
+def _number(name: str, value: object, low: float, high: float) -> float:
+    """Return a number within limits as a float; ValueError otherwise."""
+    if isinstance(value, bool) or not isinstance(value, Real) or not low <= value <= high:
+        raise ValueError(f"{name} must be a number from {low:g} to {high:g}, not {reprlib.repr(value)}")
+    return float(value)
 
 
 @dataclass(frozen=True)
 class Region:
-    """A rectangle of the LR image, in whole samples, in which the noise is drawn anew.
+    """A rectangle of the LR photograph with noise of its own.
 
     Attributes:
-        left, top, width, height: the rectangle.
-        temperature, seed, amounts: what :class:`Latents` has for the rest of the picture.
+        rect: (top, left, height, width) in LR pixels of the photograph.
+        temperature, seed: of its noise, as in :class:`Settings`.
     """
 
-    left: int
-    top: int
-    width: int
-    height: int
+    rect: sr.Rect
     temperature: float
     seed: float
-    amounts: tuple[float, ...] = ()
 
-    @property
-    def rect(self) -> tuple[int, int, int, int]:
-        """(top, left, height, width), as :mod:`srvae_core` has rectangles."""
-        return self.top, self.left, self.height, self.width
-
-
-@dataclass(frozen=True)
-class Latents:
-    """What z depends on; equal ones give the same z.
-
-    Attributes:
-        temperature: multiplies the prior's standard deviation; 0 is the deterministic answer.
-        seed: a point on the line of samples. Whole numbers are the samples themselves; between two of them
-            the noise runs along the arc that keeps its variance.
-        amounts: steps along the directions, in standard deviations of the prior.
-        regions: rectangles with noise of their own; the later lie over the earlier.
-    """
-
-    temperature: float
-    seed: float
-    amounts: tuple[float, ...] = ()
-    regions: tuple[Region, ...] = ()
-
-
-Value = str | int | float | None | tuple[Region, ...] | Latents  # of a setting
-
-
-@dataclass(frozen=True)
-class Numbers:
-    """The numbers that a setting may be.
-
-    Attributes:
-        low, high: the least and the largest.
-        whole: whether only whole numbers will do.
-    """
-
-    low: float
-    high: float
-    whole: bool = False
-
-    def __contains__(self, value: object) -> bool:
-        kind = Integral if self.whole else Real
-        return isinstance(value, kind) and not isinstance(value, bool) and self.low <= value <= self.high
-
-    def __str__(self) -> str:
-        return f"a {'whole ' * self.whole}number from {self.low:g} to {self.high:g}"
-
-    def plain(self, value: Real) -> int | float:
-        """One of these numbers, which may be NumPy's, as Python's own."""
-        return int(value) if self.whole else float(value)
-
-
-SHARE = Numbers(0, 1)
-SEED = Numbers(0, SEEDS)
-TEMPERATURE = Numbers(0, 2)
-ZOOM = Numbers(1, 16)
-AMOUNT = Numbers(-10, 10)  # standard deviations of the prior: a single one moves the picture by a few grey levels only
-PLACE = Numbers(0, 2**15, whole=True)  # LR samples; whether a region lies inside its image, the scene knows
-LENGTH = Numbers(1, 2**15, whole=True)
-# Every setting: its numbers, its words, the class of its parts, or None, which leaves the choice to the view. The order
-# and the names are those of saved PNGs: a new setting goes to the end.
-SETTINGS: dict[str, Numbers | tuple[str, ...] | type | None] = {
-    "image": None,
-    "model": None,
-    "temperature": TEMPERATURE,
-    "seed": SEED,
-    "left": SIDES,
-    "left_seed": SEED,
-    "share": SHARE,
-    "zoom": ZOOM,
-    "across": SHARE,
-    "down": SHARE,
-}
-SETTINGS |= dict.fromkeys(DIRECTIONS, AMOUNT)
-SETTINGS |= {"regions": Region, "best": Latents, "work_across": SHARE, "work_down": SHARE}
-LOOK = ("share", "zoom", "across", "down")  # where one looks, and not what there is to see
-COMPARISON = ("left", "left_seed", "best")  # what the sample is compared with
-# What the parts of a region and of the best sample may be.
-PARTS = {"temperature": TEMPERATURE, "seed": SEED, "left": PLACE, "top": PLACE, "width": LENGTH, "height": LENGTH}
-
-
-def checked(settings: Mapping[str, object], offered: Mapping[str, Sequence[str]] | None = None) -> dict[str, Value]:
-    """Settings, all or some, as plain values.
-
-    Args:
-        settings: values by name; whole numbers where a setting is one, NumPy's as well as Python's. Regions and the
-            best sample are :class:`Region` and :class:`Latents`, or dicts of their parts, as :func:`plain` gives them.
-        offered: the names that "image" and "model" may be; where there are none, any string will do.
-
-    Raises:
-        TypeError: the settings are no mapping.
-        ValueError: a name or a value that is none; the message says which, and what is allowed.
-    """
-    if not isinstance(settings, Mapping):
-        raise TypeError(f"settings must be a dict of values by name, not {type(settings).__name__}")
-    if unknown := sorted(reprlib.repr(str(name))[1:-1] for name in settings if name not in SETTINGS):
-        named = ", ".join(unknown[:NAMED] + ["..."] * (len(unknown) > NAMED))
-        raise ValueError(f"no such settings: {named}; there are {', '.join(SETTINGS)}")
-    return {name: _checked_value(name, value, offered or {}) for name, value in settings.items()}
-
-
-def plain(settings: Mapping[str, Value]) -> dict[str, Any]:
-    """Settings as JSON has them: dicts in the place of :class:`Region` and :class:`Latents`."""
-    return {name: _plain_value(value) for name, value in settings.items()}
-
-
-def _plain_value(value: Value) -> object:
-    if isinstance(value, tuple):
-        return [asdict(part) for part in value]
-    return asdict(value) if is_dataclass(value) else value
-
-
-def _checked_value(name: str, value: object, offered: Mapping[str, Sequence[str]]) -> Value:
-    allowed = SETTINGS[name]
-    if isinstance(allowed, Numbers):
-        return _number(name, value, allowed)
-    if allowed is Region:
-        return _regions(name, value)
-    if allowed is Latents:
-        return None if value is None else _parts(name, value, Latents)
-    words = offered.get(name) if allowed is None else allowed
-    if isinstance(value, str) and (words is None or value in words):
-        return str(value)  # NumPy's strings would not compare as is
-    wanted = "a string" if words is None else f"one of {', '.join(map(repr, words))}"
-    raise ValueError(f"{name} is {reprlib.repr(value)}, and must be {wanted}")
-
-
-def _number(name: str, value: object, allowed: Numbers) -> int | float:
-    if value in allowed:
-        return allowed.plain(value)
-    raise ValueError(f"{name} is {reprlib.repr(value)}, and must be {allowed}")
-
-
-def _regions(name: str, value: object) -> tuple[Region, ...]:
-    if not isinstance(value, list | tuple):
-        raise ValueError(f"{name} is {reprlib.repr(value)}, and must be a list of regions")
-    if len(value) > REGIONS:
-        raise ValueError(f"{name} are {len(value)} regions, and may be {REGIONS} at most")
-    return tuple(_parts(f"{name}: number {i + 1}", part, Region) for i, part in enumerate(value))
-
-
-def _parts(name: str, value: object, kind: type[Region] | type[Latents]) -> Region | Latents:
-    """A region or the best sample, whose parts are checked one by one."""
-    if isinstance(value, kind):
-        value = {field.name: getattr(value, field.name) for field in fields(kind)}
-    names = [field.name for field in fields(kind)]
-    if not isinstance(value, Mapping) or value.keys() != set(names):
-        raise ValueError(f"{name} is {reprlib.repr(value)}, and must be a dict of {', '.join(names)}")
-    checked_parts: dict[str, Any] = {}
-    for part, given in value.items():
-        if part in PARTS:
-            checked_parts[part] = _number(f"{name}, {part}", given, PARTS[part])
-        elif part == "regions":
-            checked_parts[part] = _regions(f"{name}, {part}", given)
-        else:
-            checked_parts[part] = _amounts(f"{name}, {part}", given)
-    return kind(**checked_parts)
-
-
-def _amounts(name: str, value: object) -> tuple[float, ...]:
-    if not isinstance(value, list | tuple) or len(value) > len(DIRECTIONS):
-        raise ValueError(f"{name} is {reprlib.repr(value)}, and must be a list of at most {len(DIRECTIONS)} numbers")
-    return tuple(_number(name, amount, AMOUNT) for amount in value)
+    def __post_init__(self) -> None:
+        rect = tuple(self.rect)
+        if len(rect) != 4 or any(type(n) is not int or n < 0 for n in rect) or 0 in rect[2:]:
+            raise ValueError(f"a region is (top, left, height, width) in whole pixels, not {reprlib.repr(self.rect)}")
+        object.__setattr__(self, "rect", rect)
+        for name in ("temperature", "seed"):
+            object.__setattr__(self, name, _number(name, getattr(self, name), *LIMITS[name]))
 
 
 @dataclass(frozen=True)
 class Settings:
-    """All that makes a picture, as plain values.
+    """Everything that a picture of the view is a function of.
 
     Attributes:
-        image: the image's name in the chooser.
-        model: a name for :func:`srvae_core.load_model`.
-        latents: which sample of it.
+        image: name of the photograph.
+        model: name or path for :func:`srvae_core.load_model`.
+        temperature: multiplies the prior's standard deviation, 0 to 2; 0 is the single answer.
+        seed: which sample, 0 to 999. Between two whole numbers the noise runs along the arc that keeps its variance.
+        amounts: steps along the directions, at most 8, each -10 to 10, in standard deviations of the prior.
+        regions: rectangles with noise of their own; later ones lie over earlier ones.
         left: one of :data:`SIDES`, what the answer is compared with.
-        left_seed: of another sample, where it is compared with that.
-        best: the sample that was kept, where it is compared with that; None before one was.
-        share: 0 to 1, the part of the visible width that shows the left side.
-        zoom: 1 shows the whole image, 2 half its width and height, and so on.
-        across: 0 to 1, where the visible part lies between the left and the right edge.
-        down: 0 to 1, likewise between top and bottom.
-        work_across, work_down: likewise, which part of a large image is in work.
+        left_seed: which sample, if it is compared with another one.
+        best: the settings that were kept as the best, or None.
+        share: 0 to 1, where the border is; left of it lies the left side.
+        zoom: 1 shows all, 2 half the width and height, up to 16; 0 is one screen pixel for one pixel of the answer.
+        across, down: 0 to 1, where the visible part lies.
+        work: (x, y), 0 to 1, the middle of the part of a large photograph that is in work.
+
+    Raises:
+        ValueError: a value is not of its kind or outside its limits; the message names it.
     """
 
     image: str
     model: str
-    latents: Latents
-    left: str
-    left_seed: float
-    share: float
-    zoom: float
-    across: float
-    down: float
-    best: Latents | None = None
-    work_across: float = 0.5
-    work_down: float = 0.5
+    temperature: float = 0.0
+    seed: float = 0.0
+    amounts: tuple[float, ...] = ()
+    regions: tuple[Region, ...] = ()
+    left: str = "bicubic"
+    left_seed: float = 1.0
+    best: Settings | None = None
+    share: float = 0.5
+    zoom: float = 0.0
+    across: float = 0.5
+    down: float = 0.5
+    work: tuple[float, float] = (0.5, 0.5)
 
-    @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Settings:
-        """From values by name, as ``View.settings`` gives them: "direction 1" and so on for the amounts."""
-        latents = Latents(
-            values["temperature"], values["seed"], tuple(values[name] for name in DIRECTIONS), values["regions"]
-        )
-        own = {field.name for field in fields(cls)} - {"latents"}
-        return cls(latents=latents, **{name: value for name, value in values.items() if name in own})
+    def __post_init__(self) -> None:
+        for name in ("image", "model"):
+            if not isinstance(getattr(self, name), str):
+                raise ValueError(f"{name} must be a name, not {reprlib.repr(getattr(self, name))}")
+        if self.left not in SIDES:
+            raise ValueError(f"left must be one of {', '.join(SIDES)}, not {reprlib.repr(self.left)}")
+        if self.best is not None and not isinstance(self.best, Settings):
+            raise ValueError(f"best must be settings, not {reprlib.repr(self.best)}")
+        if len(self.amounts) > directions.COUNT or len(self.regions) > REGIONS or len(self.work) != 2:
+            raise ValueError(f"at most {directions.COUNT} amounts and {REGIONS} regions; work is two numbers")
+        if not all(isinstance(region, Region) for region in self.regions):
+            raise ValueError(f"regions must be of class Region, not {reprlib.repr(self.regions)}")
+        object.__setattr__(self, "regions", tuple(self.regions))
+        for name, limits in LIMITS.items():
+            object.__setattr__(self, name, _number(name, getattr(self, name), *limits))
+        amounts = tuple(_number("an amount", amount, -AMOUNT, AMOUNT) for amount in self.amounts)
+        object.__setattr__(self, "amounts", amounts)
+        object.__setattr__(self, "work", tuple(_number("work", share, 0, 1) for share in self.work))
 
     @property
-    def temperature(self) -> float:
-        return self.latents.temperature
+    def latents(self) -> tuple[object, ...]:
+        """What z depends on: settings with equal latents have the same answer."""
+        return self.temperature, self.temperature and self.seed, self.amounts, self.regions
 
     @property
-    def seed(self) -> float:
-        return self.latents.seed
+    def single(self) -> Settings:
+        """The same without noise, z = 0."""
+        return replace(self, temperature=0.0, amounts=(), regions=())
 
     @property
-    def amounts(self) -> tuple[float, ...]:
-        return self.latents.amounts
+    def sample_name(self) -> str:
+        """The sample in words, such as "sample 3, temperature 0.4"."""
+        noise = f"sample {self.seed:g}, temperature {self.temperature:g}" if self.temperature else SINGLE
+        return noise + ", steered" * any(self.amounts) + ", with regions" * bool(self.regions)
 
-    def at(self, latents: Latents) -> Settings:
-        """Another sample under otherwise these settings."""
-        return replace(self, latents=latents)
+    def looking_as(self, other: Settings) -> Settings:
+        """The same, seen through another one's border, zoom and place."""
+        return replace(self, **{name: getattr(other, name) for name in LOOK})
 
-    def with_seed(self, seed: float) -> Settings:
-        """Another sample with the same temperature, directions and regions."""
-        return self.at(replace(self.latents, seed=seed))
+    def as_json(self) -> dict[str, object]:
+        """The settings as JSON has them."""
+        return asdict(self)
 
-    def at_zero(self) -> Settings:
-        """The deterministic answer, z = 0."""
-        return self.at(Latents(0.0, 0.0))
+
+def from_json(values: object) -> Settings:
+    """Read what :meth:`Settings.as_json` gave; ValueError if it was changed or is of another version."""
+    names = {field.name for field in fields(Settings)}
+    if not isinstance(values, Mapping) or set(values) != names:
+        raise ValueError("the settings are those of another version, or damaged")
+    try:
+        regions = tuple(Region(**region) for region in values["regions"])
+        best = None if values["best"] is None else from_json(values["best"])
+        return Settings(**{**values, "regions": regions, "best": best})
+    except (TypeError, RecursionError) as error:
+        raise ValueError(f"the settings are damaged: {error}") from error
+
+
+def region_at(settings: Settings, rect: sr.Rect) -> Region | None:
+    """The region of exactly this rectangle, if it was the last one to be changed."""
+    return settings.regions[-1] if settings.regions and settings.regions[-1].rect == rect else None
+
+
+def with_region(settings: Settings, rect: sr.Rect, temperature: float, seed: float) -> Settings:
+    """Settings with noise of its own in a rectangle, which replaces a region of exactly this rectangle."""
+    others = settings.regions[:-1] if region_at(settings, rect) else settings.regions
+    return replace(settings, regions=(*others, Region(rect, temperature, seed)))
+
+
+def work_frame(size: tuple[int, int], work: tuple[float, float], edge: int, step: int) -> sr.Rect:
+    """The part of an LR photograph that is in work.
+
+    Args:
+        size: (height, width) of the photograph in LR pixels.
+        work: (x, y), 0 to 1: where its middle shall be, as far as the photograph reaches.
+        edge: pixels a side at most.
+        step: it starts at a multiple of so many pixels, so that its latent tiles are those of the photograph.
+
+    Returns:
+        (top, left, height, width) in LR pixels.
+    """
+    starts, sides = [], []
+    for n, middle in zip(size, reversed(work), strict=True):
+        side = min(n, edge)
+        start = min(max(math.floor(middle * n - side / 2), 0), n - side) // step * step
+        # at the far end the frame grows to the photograph's edge, which the steps may miss
+        starts.append(start)
+        sides.append(n - start if n - start - side < step else side)
+    return *starts, *sides

@@ -1,52 +1,58 @@
-"""The view itself: lets every control do what it is for, takes images in, saves and loads."""
+"""The view: the settings on show, the way from a change to its picture, and undo."""
 
 from __future__ import annotations
 
-import math
 import os
-import random
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from dataclasses import replace
 
-import ipywidgets as widgets
 import numpy as np
+from IPython import get_ipython
 from IPython.display import display
 
 import srvae_core as sr
 
-from . import files, studies
-from .filing import Filing
-from .history import History
-from .layers import OLD
-from .pages import GALLERY
+from . import handlers
+from .controls import OLD, Controls
+from .files import Files, Source
+from .pace import PAUSE, Pace, Steps
+from .page import Page
 from .pictures import captioned
-from .scene import STEP_EDGE, Steps
-from .screen import REST_DELAY
-from .settings import DIRECTIONS, LOOK, SEEDS, SIDES, TEMPERATURE_OF_SAMPLES
+from .scene import SCORED, Scene, load_weights
+from .settings import Settings
+
+REST_DELAY = 0.4  # seconds without a move after which the exact answer is shown
+SCORES_DELAY = 0.1  # seconds after that until the scores are computed
+UNDO = 30  # steps that can be undone
+
+_shown_in_cells: dict[str, tuple[int, list[View]]] = {}  # cell -> its last run, and the views shown in that run
 
 
-class View(Filing):
+class View:
     """An interactive enlargement with samples.
 
-    Every control is an attribute (``temperature``, ``seed``, ``left``, ...; see :class:`~viewer.controls.Controls`)
-    whose ``value`` can be set from code as well; border, zoom and place are ``view.picture.share``, ``zoom``,
-    ``across`` and ``down``. ``view.frame`` is the picture on show and ``view.answer`` the model's own (see
-    :class:`~viewer.screen.Screen`).
+    The picture is a function of :attr:`settings`. A control asks for other settings; they take the place of the present
+    ones once their picture was made, so that an error leaves everything as it was::
 
-    Whatever a control does, it does whole or not at all: after an error the controls, the picture and a file saved
-    then are as they were before.
+        control moved -> new = replace(settings, temperature=0.4) -> page.make_draft(scene, new) -> settings = new
 
     Args:
-        photographs: originals by name, (H, W, 3) uint8; each is downscaled, enlarged again and compared. Grey, RGBA,
-            uint16 and float in [0, 1] are converted once, as :func:`~viewer.pictures.as_rgb8` says.
-        scale: 4 or 8; the shipped models of this scale come first in the chooser.
-        models: names for :func:`srvae_core.load_model` in the place of the shipped ones, of any scale.
+        photographs: originals by name, any image that :func:`srvae_core.check_image` takes; they are shrunk, enlarged
+            again and compared.
+        scale: 4 or 8; the shipped models of this scale come first.
+        models: names or paths for :func:`srvae_core.load_model`, in the place of the shipped ones.
+        directions: add the page of directions, and open it.
         rest_delay: seconds without a move after which the exact answer is shown.
-        step_edge: pixels a side of what is decoded at once at rest; a move waits for no more than that.
+
+    Attributes:
+        settings: of the picture on show; see :meth:`apply`.
+        scene: its :class:`~viewer.scene.Scene`, with ``sampler``, ``lr``, ``original`` and ``bicubic``.
+        controls: the widgets; setting ``view.controls.temperature.value`` does what a drag does.
+        page: the picture. files: the photographs to choose from. pace: what goes on beside.
 
     Raises:
-        TypeError: photographs or models are of another type; a photograph is no array.
-        ValueError: no photograph, one that cannot be shown, or no model of that scale.
+        TypeError: photographs or models are of another type.
+        ValueError: there is no photograph, one that cannot be shown, or no model of that scale.
         FileNotFoundError: there is no such model as the first.
     """
 
@@ -56,181 +62,247 @@ class View(Filing):
         scale: int,
         models: Sequence[str | os.PathLike] | None = None,
         *,
+        directions: bool = False,
         rest_delay: float = REST_DELAY,
-        step_edge: int = STEP_EDGE,
     ) -> None:
-        sources = files.photograph_sources(photographs)
+        self.files = Files(photographs)
         names = models_for(scale) if models is None else model_names(models)
-        if not sources or not names:
+        if not self.files.sources or not names:
             raise ValueError(f"the view needs a photograph and a model of scale {scale}")
-        super().__init__(sources, names, rest_delay, step_edge=step_edge)
-        self._gallery: list[dict[str, object]] = [{}] * GALLERY  # the settings of the thumbnails
-        self._connect()
+        self.page = Page()
+        self.controls = Controls(list(self.files.sources), names, self.page.picture, directions=directions)
+        self.pace = Pace(self._say_error, self.controls.show_running)
+        self.scene: Scene | None = None
+        self.source: Source | None = None  # of the photograph on show
+        self.settings = Settings(next(iter(self.files.sources)), names[0])
+        self._rest_delay = rest_delay
+        self._past: list[Settings] = []
+        self._future: list[Settings] = []
+        self._gesture: object = None  # the widget that is dragged: until the next rest its moves are one step of undo
+        self._described: tuple[object, ...] = ()  # what the scores are of
+        self.map: handlers.Map | None = None
+        self.nine: dict[int, Settings] = {}  # of the thumbnails
+        self.previewed: Scene | None = None  # whose directions are pictured
+        self.controls.bindings += handlers.region_bindings(self)
+        self.first = self._rested = replace(self.settings, temperature=load_weights(names[0])[0].temperature)
+        self._show(self.first)
+        handlers.connect(self)
+        if directions:
+            self.controls.pages.selected_index = len(self.controls.pages.children) - 1
 
     def show(self) -> None:
-        """Display the view in the cell's output.
+        """Display the view, with a still picture before it for who reads the saved notebook without a kernel.
 
-        A still of it stands before, for who reads the saved notebook without a kernel; the live picture hides it.
+        A cell that is run again closes the views that it showed before.
         """
-        if not self.picture.still:  # the first time: what was put in before is no step to go back
-            self.remember(History().noted(self.state))
-        self.picture.still = True
-        display(captioned({f"{self.picture.left_label} | {self.picture.right_label}": self.frame}))
-        display(self.widget)
+        if cell := _this_cell():
+            run, views = _shown_in_cells.pop(cell[0], (cell[1], []))
+            if run != cell[1]:
+                for view in views:
+                    view.close()
+                views = []
+            _shown_in_cells[cell[0]] = cell[1], [*views, self]
+        self.first = self.settings
+        self._past.clear()
+        self._follow()
+        self.page.picture.still = True
+        display(captioned({f"{self.page.picture.left_label} | {self.page.picture.right_label}": self.frame}))
+        display(self.controls.widget)
 
-    def _connect(self) -> None:
-        """Let every control do what it is for."""
-        latents = (self.temperature, *self.amounts)
-        there = (self.region_temperature, self.region_seed, self.region_amount)
-        changes: list[tuple[Callable[[], str | None], tuple[widgets.Widget, ...], tuple[str, ...]]] = [
-            (self.encode, (self.image, self.model), ("value",)),
-            (self._change_left, (self.left,), ("value",)),
-            (self.show_overlay, (self.overlay,), ("value",)),
-            (self.take_folder, (self.folder,), ("value",)),
-            (self.take_upload, (self.upload,), ("value",)),
-            (self._play_or_stop, (self.play,), ("value",)),
-            (self.prepare_page, (self.pages,), ("selected_index",)),
-        ]
-        for action, controls, names in changes:
-            for control in controls:
-                control.observe(self.pace.guarded(partial(self.whole, action)), names)
-        moves: list[tuple[Callable[[], None], tuple[widgets.Widget, ...]]] = [
-            (self._change_latents, latents),
-            (self._change_seed, (self.seed,)),
-            (self._change_left, (self.left_seed,)),
-            (self.change_region, there),
-        ]
-        for action, sliders in moves:
-            for slider in sliders:
-                slider.observe(self.pace.guarded(partial(self.whole, action, slider)), "value")
-        # where one looks is no news: what was said before stays
-        look = partial(self.whole, self.look, changes=False)
-        show_region = partial(self.whole, self.show_region, changes=False)
-        self.picture.observe(self.pace.guarded(look, quiet=True), LOOK)
-        self.picture.observe(self.pace.guarded(show_region, quiet=True), "selection")
-        self.region_direction.observe(self.pace.guarded(show_region, quiet=True), "value")
-        widgets.link((self.select, "value"), (self.picture, "selecting"))
-        self.seed.observe(self._number_follows, "value")
-        self.number.observe(self.pace.guarded(partial(self.whole, self._go_to_number)), "value")
-        clicks: list[tuple[widgets.Button, Callable[[], str | None]]] = [
-            (self.undo, partial(self._go, -1)),
-            (self.redo, partial(self._go, 1)),
-            (self.keep, self._keep_as_best),
-            (self.reset, self._reset),
-            (self.previous, partial(self._step_seed, -1)),
-            (self.next, partial(self._step_seed, 1)),
-            (self.dice, self._throw_dice),
-            (self.reroll, self.reroll_region),
-            (self.drop, self.drop_regions),
-            (self.reset_directions, self._reset_directions),
-            (self.measure, self._start_measuring),
-            (self.draw, self._start_drawing),
-            (self.record, self._start_recording),
-            (self.stop, self.pace.cancel),
-            (self.save, self.save_png),
-            (self.download, self.download_png),
-            (self.load, self.load_png),
-            *((zero, partial(self._zero, i)) for i, zero in enumerate(self.zeros)),
-            *((pick, partial(self._pick, i)) for i, pick in enumerate(self.picks)),
-        ]
-        for button, action in clicks:
-            button.on_click(self.pace.guarded(partial(self.whole, action)))
-        self.picture.on_msg(self.take_message)
+    def close(self) -> None:
+        """Stop all work and close all widgets, so that neither the kernel nor the page keeps them."""
+        with self.pace.lock:
+            self.pace.close()
+            self.controls.close()
 
-    # Samples.
+    @property
+    def frame(self) -> np.ndarray:
+        """The exact picture with both sides, the border and the map, (H, W, 3) uint8; what is visible if zoomed."""
+        with self.pace.lock:
+            self._come_to_rest()
+            return self.scene.view(self.settings, handlers.visible_map(self))
 
-    def _change_latents(self) -> None:
-        if any(slider.value for slider in self.amounts):
-            self.present_directions()
-        self.decode()
+    @property
+    def answer(self) -> np.ndarray:
+        """The exact answer of the visible part without the left side, (H, W, 3) uint8."""
+        with self.pace.lock:
+            self._come_to_rest()
+            return self.scene.answer(self.settings, self.scene.visible(self.settings)).copy()
 
-    def _number_follows(self, _: object) -> None:
-        with self.pace.hold():
-            self.number.value = self.seed.value
+    # -- From a change to a picture -------------------------------------------------------------------------
 
-    def _go_to_number(self) -> None:
+    def apply(self, settings: Settings | None = None, *, gesture: object = None, **changes: object) -> None:
+        """Show the picture of other settings, or of some changes to the present ones.
+
+        Args:
+            settings: all settings.
+            gesture: the widget that is dragged; its moves until the next rest are one step of undo.
+            changes: fields of :class:`~viewer.settings.Settings`.
+
+        Raises:
+            TypeError: there is no such field.
+            ValueError, OSError: there is no such picture; nothing has changed then.
+        """
+        with self.pace.lock:
+            before = self.settings
+            self._show(self._changed(changes) if settings is None else settings)
+            if self.settings != before.looking_as(self.settings):
+                if gesture is None or gesture is not self._gesture:
+                    self._past = [*self._past, before][-UNDO:]
+                self._gesture = gesture
+                self._future.clear()
+                self._follow()
+
+    def undo(self) -> None:
+        """Show the settings before the last change again."""
+        self._go(self._past, self._future)
+
+    def redo(self) -> None:
+        """Show the settings that were undone last again."""
+        self._go(self._future, self._past)
+
+    def _go(self, source: list[Settings], target: list[Settings]) -> None:
+        with self.pace.lock:
+            if not source:
+                raise ValueError("there is nothing to undo or redo")
+            present = self.settings
+            same = source[-1].image == present.image
+            self._show(source[-1].looking_as(present) if same else source[-1])
+            target.append(present)
+            source.pop()
+            self._gesture = None
+            self._follow()
+
+    def _follow(self) -> None:
+        self.controls.undo.disabled, self.controls.redo.disabled = not self._past, not self._future
+
+    def _changed(self, changes: Mapping[str, object]) -> Settings:
+        """The settings after some changes, without what belongs to the photograph or the model before."""
+        old, new = self.settings, replace(self.settings, **changes)
+        other = Settings(new.image, new.model)
+        names = ("regions", "best", "amounts") if (new.image, new.model) != (old.image, old.model) else ()
+        names += ("work", "zoom", "across", "down") if new.image != old.image else ()
+        new = replace(new, **{name: getattr(other, name) for name in names if name not in changes})
+        own = load_weights(old.model)[0].temperature
+        if new.model != old.model and old.temperature == own and "temperature" not in changes:  # it was not moved
+            new = replace(new, temperature=load_weights(new.model)[0].temperature)
+        there = {"best": new.best is not None, "original": self._source(new.image).is_original}
+        return new if "left" in changes or there.get(new.left, True) else replace(new, left="bicubic")
+
+    def _source(self, image: str) -> Source:
+        if image not in self.files.sources:
+            raise ValueError(f"there is no photograph {image!r}; there are {', '.join(self.files.sources)}")
+        return self.files.sources[image]
+
+    def _scene_of(self, new: Settings) -> tuple[Scene, Source]:
+        """The scene of some settings, the present one if it is of the same photograph, model and part."""
+        old, source = self.settings, self._source(new.image)
+        if self.scene and new.image == old.image:
+            source = self.source
+            if (new.model, new.work) == (old.model, old.work):
+                return self.scene, source
+        source = source.read()
+        model = load_weights(new.model)[0]
         try:
-            self.apply({"seed": self.number.value})
-        finally:  # after an error, too, it says what is shown
-            self._number_follows(None)
+            return Scene(source.image, model, is_original=source.is_original, work=new.work), source
+        except ValueError as error:
+            raise ValueError(f"{new.image}: {error}") from error
 
-    def _change_seed(self) -> None:
-        if not self.play.value:  # which shows every step itself
-            self.decode()
+    def _show(self, new: Settings) -> None:
+        """Show a draft of some settings now, and the exact picture later."""
+        scene, source = self._scene_of(new)
+        scene.check(new)
+        old = self.settings
+        if scene is not self.scene:
+            self.page.begin(scene, source.image)
+        draft = self.page.make_draft(scene, new, changed_part(scene, old, new))
+        self.page.show_draft(draft)
+        self.scene, self.source, self.settings = scene, source, new
+        self.controls.follow(new, scene)
+        handlers.show_map(self)
+        handlers.preview_directions(self)
+        if not self.page.covers(scene, new):
+            self.page.picture.working = True
+            if self._described != (scene, new.latents):
+                self.controls.scores.add_class(OLD)
+            empty = draft.right is None and not draft.complete  # nothing else is to be seen meanwhile
+            self.pace.later(0 if empty else self._rest_delay, self._at_rest(pieces=not draft.complete))
 
-    def _change_left(self) -> None:
-        self._show_which()
-        self.compose()
+    # -- The work at rest, in steps: an exact answer takes longer than a move should have to wait ------------
 
-    def _step_seed(self, step: int) -> None:
-        seed = (math.floor(self.seed.value) + 1) if step > 0 else (math.ceil(self.seed.value) - 1)
-        self.apply({"seed": min(max(seed, 0), SEEDS)})
+    def _at_rest(self, *, pieces: bool) -> Steps:
+        """Show the exact picture, and then its scores. If nothing of it can be made, show the picture before."""
+        try:
+            yield from self._resting(pieces=pieces)
+            yield SCORES_DELAY
+            yield from self._describing()
+        except Exception:
+            self.page.picture.working = False
+            if self.page.right is None and self._rested != self.settings:
+                if self._past[-1:] == [self._rested]:
+                    self._past.pop()
+                self._show(self._rested)
+            raise
 
-    def _throw_dice(self) -> None:
-        seed = random.choice([s for s in range(SEEDS + 1) if s != self.seed.value])
-        calm = 0 < self.temperature.value <= 1
-        self.apply({"seed": seed, "temperature": self.temperature.value if calm else TEMPERATURE_OF_SAMPLES})
+    def _resting(self, *, pieces: bool = False) -> Steps:
+        scene, settings = self.scene, self.settings
+        visible = scene.visible(settings)
+        for block, picture in scene.steps(settings, visible):
+            if pieces:
+                self.page.patch(scene, settings, block, picture)
+            yield PAUSE
+        sample = scene.left_sample(settings)
+        if sample is not None and settings.share:
+            for _ in scene.steps(sample, visible):
+                yield PAUSE
+        self.page.rest(scene, settings, visible)
+        self._rested, self._gesture = settings, None
 
-    def _play_or_stop(self) -> None:
-        if self.play.value:
-            with self.pace.hold():  # what is begun ends what went on, and that lifts the button
-                self.pace.start(studies.play(self, self._show_step), endless=True)
-                self.pace.drop()  # it comes to rest when it ends
-                self.play.value = self.pace.is_studying
-        else:
-            self.decode()
+    def _describing(self) -> Steps:
+        scene, settings = self.scene, self.settings
+        if self._described != (scene, settings.latents):
+            lines = yield from scene.describe(settings)
+            self._described = scene, settings.latents
+            self.controls.show_scores([*lines, *self.source.remarks])
+        if scene.scale**2 * scene.rect[2] * scene.rect[3] <= SCORED:  # then all of it is known
+            self.page.rest(scene, settings, scene.rect)
+        self.page.picture.working = False
 
-    def _show_step(self) -> None:
-        self.show_deviation(None)
-        self.show_draft()
+    def _come_to_rest(self) -> None:
+        if not self.page.picture.exact or not self.page.covers(self.scene, self.settings):
+            for _ in self._resting():
+                pass
 
-    def _zero(self, i: int) -> None:
-        self.apply({DIRECTIONS[i]: 0.0})
+    def _say_error(self, error: Exception) -> None:
+        self.controls.say(str(error) or type(error).__name__, error=True)
 
-    def _reset_directions(self) -> None:
-        self.apply(dict.fromkeys(DIRECTIONS, 0.0))
+    def guarded(self, action: Callable[[], str | None], *, quiet: bool = False) -> Callable[..., None]:
+        """Make a handler that shows what an action returns or raises; a quiet one keeps the last message."""
 
-    def _reset(self) -> None:
-        own = min(self.sampler.model.temperature, self.temperature.max)
-        values = {"temperature": own, "seed": 0.0, "left": SIDES[0], "left_seed": 1.0, "regions": (), "best": None}
-        values |= {"share": 0.5, "zoom": 1.0, "across": 0.5, "down": 0.5}
-        with self.pace.hold():
-            self.picture.selection = ()
-        self.apply(values | dict.fromkeys(DIRECTIONS, 0.0))
+        def handler(*_: object) -> None:
+            with self.pace.lock:
+                if not quiet:
+                    self.controls.say("")
+                try:
+                    if message := action():
+                        self.controls.say(message)
+                except Exception as error:
+                    self._say_error(error)
+                    self.controls.follow(self.settings, self.scene)
 
-    def _go(self, steps: int) -> None:
-        """Undo or redo."""
-        history = self.history.noted(self.state).moved(steps)  # noted: a move may not have come to rest yet
-        self.apply(history.state)
-        self.remember(history)
+        return handler
 
-    def _keep_as_best(self) -> str:
-        self.best = self.present.latents
-        self.compose()
-        return "" if self.left.value == "best" else "kept: choose 'best' in Compare with, to see it on the left"
 
-    def _start_measuring(self) -> None:
-        self.spread.remove_class(OLD)
-        self.pace.start(self._measuring())
-
-    def _measuring(self) -> Steps:
-        if self.temperature.value:  # without noise there will be no map to lie over the exact answer
-            self.rest()
-        yield from studies.measure_spread(self, self.scene, self.present, self.show_deviation)
-
-    def _start_drawing(self) -> None:
-        self.pace.start(studies.draw_gallery(self, self.scene, self.present, self._gallery))
-
-    def _start_recording(self) -> None:
-        form = self.form.value
-        keep = partial(self._keep_film, form)
-        self.pace.start(studies.record_film(self, self.scene, self.present, form, keep))
-
-    def _keep_film(self, form: str, content: bytes, name: str) -> None:
-        self.picture.download(name, content, f"image/{form}")
-
-    def _pick(self, i: int) -> None:
-        self.apply(self._gallery[i])
+def changed_part(scene: Scene, old: Settings, new: Settings) -> sr.Rect | None:
+    """The only part in which two answers of a scene differ, if that is its last region; in the scene's coordinates."""
+    last = new.regions[-1:]
+    before = old.regions[: len(new.regions) - 1]
+    if not last or replace(old, regions=()) != replace(new, regions=()) or new.regions[:-1] != before:
+        return None
+    if len(old.regions) > len(before) and old.regions[len(before)].rect != last[0].rect:
+        return None
+    inside = sr.relative_to(last[0].rect, scene.frame)
+    return inside
 
 
 def models_for(scale: int) -> list[str]:
@@ -240,12 +312,16 @@ def models_for(scale: int) -> list[str]:
 
 
 def model_names(models: Sequence[str | os.PathLike]) -> list[str]:
-    """Names of models, or paths of weights files, as strings.
-
-    Raises:
-        TypeError: something else, or a single name.
-    """
+    """Names or paths of models as strings; TypeError for anything but a list of them."""
     right = isinstance(models, Sequence) and not isinstance(models, str)
     if not right or not all(isinstance(model, str | os.PathLike) for model in models):
         raise TypeError(f"models must be a list of names or paths, such as ['4x-D'], not {models!r}")
     return [os.fspath(model) for model in models]
+
+
+def _this_cell() -> tuple[str, int] | None:
+    """The cell that runs and the number of its run; None outside a notebook."""
+    shell = get_ipython()
+    kernel = getattr(shell, "kernel", None)
+    cell = kernel and kernel.get_parent("shell").get("metadata", {}).get("cellId")
+    return (cell, shell.execution_count) if cell else None

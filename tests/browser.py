@@ -1,4 +1,4 @@
-"""The view in a real browser: JupyterLab on a free port and Chromium, for tests, the benchmark and the film."""
+"""Driving the view in a real browser: a Jupyter server on a free port, and Chromium."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
@@ -22,22 +22,17 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page, Request, WebSocket
 
-ROOT = Path(__file__).resolve().parents[3]
-FLAGS = [  # of Chromium: it runs as root here and there, without a screen, and asks nobody for news
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--no-first-run",
-]
+ROOT = Path(__file__).resolve().parents[1]
+# of Chromium: it may run as root, without a screen, and asks nobody for news
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+FLAGS += ["--disable-sync", "--no-first-run"]
 HIDDEN = ["--hide-scrollbars"]  # playwright's own flag: people see scrollbars, so the tests have to see them too
-PICTURE = "canvas.srvae-picture"  # the view's, among all pictures of a page
-HANDLE = 16  # pixels across the handle of a slider, as slider.css has it
+PICTURE = "canvas.srvae-picture"
 WITHIN = ("about", "blob", "data")  # schemes of addresses that ask no host
 UNCHANGED = 0.7  # seconds without a new frame that count as rest: longer than from a key to the first that it brings
+OWN = ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_WORKSPACES_DIR", "JUPYTERLAB_SETTINGS_DIR")  # a user's stay out of it
 START_SECONDS = 60  # that a server may take to start
-RUNS = 4  # times that the cells are asked to run, until they do
+RUNS = 3  # times that the cells are asked to run: on a busy machine JupyterLab may forget that it was asked
 
 
 class NoBrowserError(RuntimeError):
@@ -45,11 +40,7 @@ class NoBrowserError(RuntimeError):
 
 
 def chromium() -> str:
-    """The path of the system's Chromium.
-
-    Raises:
-        NoBrowserError: there is none, or playwright is not installed.
-    """
+    """The path of the system's Chromium; NoBrowserError if there is none, or playwright is not installed."""
     try:
         import playwright.sync_api  # noqa: F401
     except ImportError as error:
@@ -72,15 +63,11 @@ def write_notebook(path: Path, *cells: str) -> None:
 
 
 @contextmanager
-def server(folder: Path, application: str = "jupyterlab") -> Iterator[str]:
-    """A server over a folder, for as long as the context lasts.
-
-    Args:
-        folder: what it shows.
-        application: "jupyterlab" or "notebook".
+def server(folder: Path) -> Iterator[str]:
+    """A server of JupyterLab and Notebook 7 over a folder, for as long as the context lasts.
 
     Yields:
-        Its address, in which %s stands for what is opened.
+        Its address, in which %s stands for what is opened: lab/tree/x.ipynb or notebooks/x.ipynb.
 
     Raises:
         RuntimeError: it did not start.
@@ -89,22 +76,19 @@ def server(folder: Path, application: str = "jupyterlab") -> Iterator[str]:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     token = secrets.token_hex(8)  # nobody else on this machine gets into the kernels
-    command = [sys.executable, "-m", application, "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1"]
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", f"--port={port}", "--ip=127.0.0.1"]
     command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={folder}", "--LabApp.news_url=None"]
     command += ["--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     path = [str(ROOT), str(ROOT / "notebooks"), *filter(None, [os.environ.get("PYTHONPATH")])]
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(path)}  # for the kernels
     with TemporaryDirectory() as own, (Path(own) / "log").open("w+", encoding="utf-8") as log:
-        # a user's own settings and open notebooks stay out of it
-        environment |= dict.fromkeys(
-            ("JUPYTER_CONFIG_DIR", "JUPYTERLAB_WORKSPACES_DIR", "JUPYTERLAB_SETTINGS_DIR"), own
-        )
+        environment |= dict.fromkeys(OWN, own)
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         try:
             base = f"http://127.0.0.1:{port}"
             if not answers(process, f"{base}/api/status?token={token}"):
                 log.seek(0)
-                raise RuntimeError(f"{application} did not start: {log.read()[-2000:]}")
+                raise RuntimeError(f"JupyterLab did not start: {log.read()[-2000:]}")
             yield f"{base}/%s?token={token}"
         finally:
             process.terminate()
@@ -115,11 +99,10 @@ def answers(process: subprocess.Popen[bytes], address: str) -> bool:
     """Wait until a server answers; False where its process ends, or takes longer than a minute."""
     end = time.monotonic() + START_SECONDS
     while process.poll() is None and time.monotonic() < end:
-        try:
-            urllib.request.urlopen(address, timeout=5)
+        with suppress(OSError):  # not yet
+            urllib.request.urlopen(address, timeout=5).close()
             return True
-        except OSError:  # not yet
-            time.sleep(0.25)
+        time.sleep(0.25)
     return False
 
 
@@ -159,53 +142,26 @@ def await_kernel(tab: Page) -> None:
 
 def run_all(tab: Page) -> None:
     """Run all cells of the notebook that is open and wait for the view's picture."""
+    from playwright.sync_api import TimeoutError as NotYetError
+
     await_kernel(tab)
-
-    def accept() -> None:
-        tab.locator(".jp-Dialog .jp-mod-accept").click()
-
-    # a dialog asks for the kernel where Lab does not take the notebook's word for it
-    tab.add_locator_handler(tab.locator(".jp-Dialog"), accept)
+    # a dialog asks for the kernel where JupyterLab does not take the notebook's word for it
+    tab.add_locator_handler(tab.locator(".jp-Dialog"), lambda: tab.locator(".jp-Dialog .jp-mod-accept").click())
     tab.wait_for_timeout(1000)
     for _ in range(RUNS):
         tab.locator(".lm-MenuBar-item", has_text="Run").click()
-        tab.locator(
-            ".lm-Menu-item[data-command='notebook:run-all-cells'], [data-command='runmenu:run-all']"
-        ).first.click()
-        if comes(tab):
-            break
-    tab.wait_for_selector(PICTURE)
+        tab.locator("[data-command='notebook:run-all-cells'], [data-command='runmenu:run-all']").first.click()
+        with suppress(NotYetError):
+            tab.wait_for_selector(PICTURE)
+            return
+    raise TimeoutError("the view does not come")
 
 
-def comes(tab: Page) -> bool:
-    """Wait for the view's picture; False where the first cell neither is run nor waits for it, for ten seconds.
-
-    On a busy machine JupyterLab may forget that it was asked to run a cell, even after it said that the cell waits.
-    """
-    outcome = tab.wait_for_function(
-        """([selector, asked]) => {
-             if (document.querySelector(selector)) return "comes";
-             const idle = document.querySelector(".jp-CodeCell .jp-InputPrompt").textContent.includes("[ ]");
-             const now = performance.now();
-             if (!idle || window.srvaeAsked !== asked) [window.srvaeAsked, window.srvaeIdle] = [asked, now];
-             return now - window.srvaeIdle > 10_000 && "forgotten";
-           }""",
-        arg=[PICTURE, time.monotonic()],
-    )
-    return outcome.json_value() == "comes"
-
-
-def picture(tab: Page, number: int = 0) -> bytes:
-    """What is laid over the right side, its pieces included, as a PNG of its rectangle in answer pixels.
-
-    Args:
-        tab: the page.
-        number: which of the page's pictures.
-    """
-    data = tab.evaluate(
-        """async ([selector, number]) => {
-             const {layers, patches} = document.querySelectorAll(selector)[number].srvae;
-             const right = layers.right ?? layers.whole ?? layers.bottom;
+def picture(tab: Page) -> bytes:
+    """What is laid over the right side, its pieces included, as a PNG of its rectangle in answer pixels."""
+    data = tab.locator(PICTURE).evaluate(
+        """async ({srvae: {layers, patches}}) => {
+             const right = layers.right ?? layers.bottom;
              const [left, top, width, height] = right.rect;
              const canvas = new OffscreenCanvas(width, height), context = canvas.getContext("2d");
              for (const {rect: [x, y, w, h], bitmap} of [right, ...patches]) {
@@ -213,61 +169,47 @@ def picture(tab: Page, number: int = 0) -> bytes:
              }
              const bytes = new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer());
              return btoa(Array.from(bytes, byte => String.fromCharCode(byte)).join(""));
-           }""",
-        [PICTURE, number],
+           }"""
     )
     return base64.b64decode(data)
 
 
-def at_rest(tab: Page, unchanged: float = UNCHANGED, number: int = 0) -> bytes:
-    """The PNG of :func:`picture` once it is exact, and nothing has been drawn for so many seconds.
-
-    Raises:
-        TimeoutError: it goes on changing, for a minute.
-    """
+def at_rest(tab: Page, unchanged: float = UNCHANGED) -> bytes:
+    """The PNG of :func:`picture` once it is exact, and nothing has been drawn for so many seconds."""
     last, since, state = None, time.monotonic(), {}
     for _ in range(600):
-        state = tab.locator(PICTURE).nth(number).evaluate("canvas => ({...canvas.dataset})")
+        state = tab.locator(PICTURE).evaluate("canvas => ({...canvas.dataset})")
         resting = state.get("exact") == "true" and state.get("working") == "false"
         if not resting or state["frames"] != last:
             last, since = state.get("frames"), time.monotonic()
         elif time.monotonic() - since > unchanged:
-            data = picture(tab, number)
-            if tab.locator(PICTURE).nth(number).get_attribute("data-frames") == last:
-                return data
+            return picture(tab)
         tab.wait_for_timeout(100)
     raise TimeoutError(f"the picture does not come to rest: {state}")
 
 
 def slider(tab: Page, text: str) -> Locator:
-    """The slider that a screen reader calls so."""
-    return tab.get_by_role("slider", name=text)
+    """The handle of the slider that a screen reader calls so."""
+    return tab.get_by_role("slider", name=text, exact=True)
 
 
 def handle(tab: Page, text: str, value: float | None = None) -> tuple[float, float]:
     """Where the middle of a slider's handle is, in pixels of the page, or where it would be at a value."""
-    track = slider(tab, text)
-    box, (low, high) = track.bounding_box(), (float(track.get_attribute(name)) for name in ("min", "max"))
-    share = ((float(track.input_value()) if value is None else value) - low) / (high - low)
-    return box["x"] + HANDLE / 2 + share * (box["width"] - HANDLE), box["y"] + box["height"] / 2
+    knob = slider(tab, text)
+    box = knob.bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    if value is None:
+        return x, y
+    low, high, now = (float(knob.get_attribute(f"aria-value{name}")) for name in ("min", "max", "now"))
+    width = knob.locator("xpath=ancestor::*[contains(@class, 'noUi-base')]").bounding_box()["width"]
+    return x + (value - now) / (high - low) * width, y
 
 
-def press_and_wait(tab: Page, key: str = "ArrowRight", *, layer: bool = True) -> float:
-    """Milliseconds from a key to the next frame drawn.
-
-    Args:
-        tab: the page.
-        key: playwright's name of it.
-        layer: wait for the frame with a new layer right of the border, which the kernel sends; otherwise the page's
-            own next frame counts.
-
-    Raises:
-        playwright.sync_api.Error: nothing new was drawn for half a minute.
-    """
-    tab.evaluate(
-        """([selector, layer]) => {
-             const canvas = document.querySelector(selector), {srvae} = canvas;
-             const laid = () => srvae.patches.at(-1) ?? srvae.layers.right ?? srvae.layers.whole;
+def press_and_wait(tab: Page, key: str = "ArrowRight") -> float:
+    """Milliseconds from a key to the next frame with a new layer right of the border, which the kernel sends."""
+    tab.locator(PICTURE).evaluate(
+        """canvas => {
+             const laid = () => canvas.srvae.patches.at(-1) ?? canvas.srvae.layers.right;
              const before = laid();
              let start;  // when the key arrives, not when it is asked for from outside
              const note = () => start = performance.now();
@@ -275,13 +217,12 @@ def press_and_wait(tab: Page, key: str = "ArrowRight", *, layer: bool = True) ->
              window.shown = new Promise((done, fail) => {
                setTimeout(() => fail(new Error("nothing new was drawn")), 30_000);
                new MutationObserver((_, observer) => {
-                 if (start === undefined || (layer && laid() === before)) return;
+                 if (start === undefined || laid() === before) return;
                  observer.disconnect();
                  done(performance.now() - start);
                }).observe(canvas, {attributes: true, attributeFilter: ["data-frames"]});
              });
-           }""",
-        [PICTURE, layer],
+           }"""
     )
     tab.keyboard.press(key)
     return tab.evaluate("window.shown")
