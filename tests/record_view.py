@@ -104,7 +104,8 @@ def play(tab, clip):
             if isinstance(done, int):
                 mouse.wheel(0, done)
             for act in done.split() if isinstance(done, str) and share == 1 else ():
-                pressed, held = act in ("press", "click"), "Shift" * (act == "Shift" or (held and act == "press"))
+                pressed = act in ("press", "click")
+                held = "Shift" if act == "Shift" or (held and pressed) else ""
                 {"press": mouse.down, "release": mouse.up, "click": lambda: (mouse.down(), mouse.up())}.get(
                     act, lambda act=act: keys.down("Shift") if act == "Shift" else keys.up("Shift")
                 )()

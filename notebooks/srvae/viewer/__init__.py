@@ -4,8 +4,8 @@
     view = View({"astronaut": bundled("astronaut")}, scale=4)
     view.show()
 
-The picture is a function of one frozen dataclass: a control makes other ``Settings``, ``Scene`` makes arrays of them,
-``Page`` shows those: a draft now, the exact picture at rest. The modules, each of which uses those below it only:
+The picture is a function of one frozen dataclass: a control creates new ``Settings``, ``Scene`` computes the arrays,
+``Page`` displays a draft now and the exact picture at rest. The modules, each of which uses those below it only:
 
     view       View: from a change to its picture, undo
     handlers   what the buttons do: samples, regions, nine, map, files

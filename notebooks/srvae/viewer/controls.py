@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import math
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -21,7 +22,7 @@ from .pictures import encode, heat
 from .scene import Scene
 from .settings import AMOUNT, LIMITS, LOOK, SEEDS, SIDES, Settings
 
-STYLE = {"style": {"description_width": "10em"}, "layout": {"width": "auto"}}
+STYLE = {"style": {"description_width": "11em"}, "layout": {"width": "auto"}}
 LAST = 25  # sample of the sliders, so that a pixel of the mouse is a small step; the number field reaches all
 STEP = 0.05  # of a slider of samples
 FRAME = 100  # milliseconds that Play shows a step
@@ -127,7 +128,7 @@ class Controls:
         self.widget.add_class("srvae-view")
         self.bindings = self._bindings(picture)
         self._last: dict[Binding, object] = {}  # the values that were set or heard last
-        self._following = False
+        self._following: int | None = None  # the thread in which widgets are being set
 
     def _sample_page(self) -> list[widgets.Widget]:
         self.temperature = slider("Temperature", *LIMITS["temperature"], 0.01)
@@ -226,7 +227,7 @@ class Controls:
 
     def _hear(self, binding: Binding, change: Callable[[Binding, object], None], event: dict[str, object]) -> None:
         # the page echoes what was set, rounded
-        if not self._following and not _same(event["new"], self._last.get(binding)):
+        if self._following != threading.get_ident() and not _same(event["new"], self._last.get(binding)):
             self._last[binding] = event["new"]
             change(binding, binding.to_field(event["new"]))
 
@@ -234,25 +235,25 @@ class Controls:
         """Let the widgets show some settings of a scene."""
         there = {"original": scene.original is not None, "best": settings.best is not None}
         self.offer(self.left, [side for side in SIDES if there.get(side, True)], settings.left)
-        self._following = True
+        self._following = threading.get_ident()
         try:
             for binding in self.bindings:
                 value = self._last[binding] = binding.to_widget(getattr(settings, binding.field))
                 if not _same(getattr(binding.widget, binding.trait), value):
                     setattr(binding.widget, binding.trait, value)
         finally:
-            self._following = False
+            self._following = None
         self.left_seed.layout.display = None if settings.left == "another sample" else "none"
         self.clear.disabled = not settings.regions
 
     def offer(self, control: widgets.Dropdown, options: list[str], chosen: str) -> None:
         """Give a chooser other options; it would take the first of them by itself."""
         if list(control.options) != options:
-            self._following = True
+            self._following = threading.get_ident()
             try:
                 control.options, control.value = options, chosen
             finally:
-                self._following = False
+                self._following = None
 
     def show_running(self, running: bool) -> None:
         """Show the progress bar and Stop, whose room is kept."""

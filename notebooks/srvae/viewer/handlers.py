@@ -20,7 +20,7 @@ from .controls import LAST, NINE, Binding, on_slider, on_step
 from .files import Saved, Source
 from .pace import PAUSE, Steps, in_background
 from .pictures import encode, reduced
-from .scene import STEP_EDGE, Scene, cut, load_weights
+from .scene import STEP_EDGE, Scene, cut, load_model, load_weights
 from .settings import LOOK, SAMPLE_TEMPERATURE, SEEDS, Region, Settings, region_at, with_region
 
 if TYPE_CHECKING:
@@ -71,7 +71,6 @@ def connect(view: View) -> None:
 
 def moved(view: View, binding: Binding, value: object) -> None:
     """Handle a move of a bound widget: a slider, a chooser, the border, the part that is visible."""
-
     changes = {binding.field: value}
     if binding.field in LOOK:  # one message of the page changes several, which belong together
         changes = {name: getattr(view.page.picture, name) for name in LOOK}
@@ -108,7 +107,7 @@ def check_play(view: View) -> None:
 def reset(view: View) -> None:
     """Go back to the settings at first, but for the photograph and the model."""
     settings = view.settings
-    own = load_weights(settings.model)[0].temperature
+    own = load_model(settings.model).temperature
     at_first = (settings.image, settings.model) == (view.first.image, view.first.model)
     plain = Settings(settings.image, settings.model, temperature=own)
     view.page.picture.selection = ()

@@ -93,10 +93,7 @@ class Picture(anywidget.AnyWidget):
         self.send({"kind": "download", "name": name, "type": "image/png"}, buffers=[content])
 
     def _handle_custom_msg(self, content: Mapping[str, object], buffers: Sequence[memoryview]) -> None:
-        """Answer a ping, and put the pieces of large files together, before anyone else hears of them."""
-        if content["kind"] == "ping":
-            self.send({"kind": "pong"})
-            return
+        """Put the pieces of large files together before anyone else hears of them."""
         if content["kind"] == "piece":
             if content["first"]:
                 self._pieces = [bytearray() for _ in content["names"]]
@@ -110,7 +107,7 @@ class Picture(anywidget.AnyWidget):
 
 @dataclass(frozen=True)
 class Shown:
-    """What a side of the page is of: which latents or which left side, which part, and whether it is exact."""
+    """Which content a side of the page shows: its latents or its left side, the part, and whether it is exact."""
 
     key: object
     rect: sr.Rect
@@ -126,7 +123,7 @@ class Draft:
         right: the part right of the border and its picture; None if the page has it, or it has to be encoded first.
         left: what lies left of the border: part, picture and file format; None likewise.
         complete: whether all that is visible right of the border will be up to date.
-        over: whether it lies over what is there.
+        over: whether to lay it over the present right side instead of replacing that.
     """
 
     scene: Scene
@@ -247,7 +244,7 @@ class Page:
             if not self._has(self.right, settings.latents, rect):
                 picture = scene.answer(settings, rect)
                 self._lay("right", rect, picture, "png", scene.scale)
-                # a large one is sent as small as it is seen, and once more when it is seen larger
+                # large answers are sent at the screen's resolution, and again after zooming in: not exact for ever
                 self.right = Shown(settings.latents, rect, picture.size <= 3 * SCORED)
             self.picture.exact = True
 

@@ -7,7 +7,7 @@ const STATE = ["size", "exact", "left_label", "right_label", "name"]; // shown t
 const MOVES = ["share", "zoom", "across", "down", "selection", "selecting", "working"]; // shown at once
 const LARGEST_ZOOM = 16;
 const TEXT_STAYS = 8000; // milliseconds
-const ANSWERS_WITHIN = 1000; // milliseconds, unless the kernel is busy with other cells
+const ANSWERS_WITHIN = 1000; // milliseconds, unless the kernel runs other cells
 const ROOM = 150; // pixels of the window's height that the notebook's own bars take
 
 const KEYS = 'tabindex="0" data-lm-suppress-shortcuts="true"'; // else JupyterLab takes the keys for itself
@@ -271,22 +271,22 @@ class Display {
   }
 }
 
-/** Say so where the kernel does not answer to what is done in the view. */
+/** Tell the user when an action gets no response because the kernel runs other cells. */
 function watchKernel(view, display, signal) {
-  let waiting;
-  const ask = () => {
-    if (waiting) return;
-    display.model.send({ kind: "ping" });
-    const text = "The kernel is busy with other cells. The picture follows when they are done.";
-    waiting = setTimeout(() => display.say(text, 0), ANSWERS_WITHIN);
-  };
-  display.model.on("msg:custom", ({ kind }) => {
-    if (kind !== "pong" || !waiting) return;
+  const prompts = () => [...(view.closest(".jp-Notebook")?.querySelectorAll(".jp-InputPrompt") ?? [])];
+  const isBusy = () => prompts().some((prompt) => prompt.textContent.includes("*"));
+  let [waiting, frames] = [0, 0];
+  function check() {
+    const stuck = isBusy() && frames === display.frames;
+    display.say(stuck ? "The kernel is busy with other cells. The picture follows when they are done." : "", 0);
+    if (stuck) waiting = setTimeout(check, ANSWERS_WITHIN);
+  }
+  function begin() {
     clearTimeout(waiting);
-    waiting = undefined;
-    display.say("");
-  });
-  for (const kind of ["pointerdown", "keydown"]) view.addEventListener(kind, ask, { signal, capture: true });
+    frames = display.frames;
+    if (isBusy()) waiting = setTimeout(check, ANSWERS_WITHIN);
+  }
+  for (const kind of ["pointerdown", "keydown"]) view.addEventListener(kind, begin, { signal, capture: true });
 }
 
 /** Mend ipywidgets: names of its sliders and icons for screen readers, keys that JupyterLab would take, counts of uploads. */

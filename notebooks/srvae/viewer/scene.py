@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from functools import cache, cached_property
 
 import cv2
@@ -37,7 +38,7 @@ def load_model(name: str) -> sr.SRVAE:
 
 
 class Scene:
-    """One photograph under one model. It is encoded once, where it is seen first.
+    """One photograph under one model. Each part is encoded once, when it first becomes visible.
 
     Args:
         photograph: (H, W, 3) uint8.
@@ -231,7 +232,7 @@ class Scene:
         if settings.left == SINGLE:
             return settings.single
         if settings.left == "another sample":
-            return Settings(**vars(settings) | {"seed": settings.left_seed})
+            return replace(settings, seed=settings.left_seed)
         return settings.best if settings.left == "best" else None
 
     def left_picture(self, settings: Settings, rect: sr.Rect) -> np.ndarray:

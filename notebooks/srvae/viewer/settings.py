@@ -11,7 +11,7 @@ from numbers import Real
 import srvae_core as sr
 from srvae import directions
 
-SEEDS = 999  # the largest sample that a slider reaches
+SEEDS = 999  # the largest sample
 SINGLE = "single answer (no noise)"
 SIDES = ("bicubic", "original", SINGLE, "another sample", "best")  # what the answer is compared with
 LARGEST_ZOOM = 16.0
@@ -32,7 +32,7 @@ OPENINGS = {
     4: {"image": "motorcycle_left", "model": "4x-D", "temperature": 0.15, "seed": 3.0},
     8: {"image": "coffee", "model": "8x-D", "temperature": 0.2, "seed": 3.0},
 }
-SAMPLE_TEMPERATURE = 0.2  # of Random sample where the temperature was 0
+SAMPLE_TEMPERATURE = 0.2  # of Random sample and of regions where the temperature was 0
 
 
 def _number(name: str, value: object, low: float, high: float) -> float:

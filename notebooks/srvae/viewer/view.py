@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
@@ -18,11 +19,12 @@ from .files import Files, Source
 from .pace import PAUSE, Pace, Steps
 from .page import Page
 from .pictures import captioned
-from .scene import SCORED, Scene, load_weights
+from .scene import SCORED, Scene, load_model
 from .settings import Settings
 
 REST_DELAY = 0.4  # seconds without a move after which the exact answer is shown
 SCORES_DELAY = 0.1  # seconds after that until the scores are computed
+GESTURE_ENDS = 1.0  # seconds after which another move of the same widget is another step of undo
 UNDO = 30  # steps that can be undone
 
 _shown_in_cells: dict[str, tuple[int, list[View]]] = {}  # cell -> its last run, and the views shown in that run
@@ -31,8 +33,8 @@ _shown_in_cells: dict[str, tuple[int, list[View]]] = {}  # cell -> its last run,
 class View:
     """An interactive enlargement with samples.
 
-    The picture is a function of :attr:`settings`. A control asks for other settings; they take the place of the present
-    ones once their picture was made, so that an error leaves everything as it was::
+    The picture is a function of :attr:`settings`. A control asks for other settings; they become current only after
+    their draft was decoded, so that an error leaves everything as it was::
 
         control moved -> new = replace(settings, temperature=0.4) -> page.make_draft(scene, new) -> settings = new
 
@@ -48,7 +50,8 @@ class View:
         settings: of the picture on show; see :meth:`apply`.
         scene: its :class:`~viewer.scene.Scene`, with ``sampler``, ``lr``, ``original`` and ``bicubic``.
         controls: the widgets; setting ``view.controls.temperature.value`` does what a drag does.
-        page: the picture. files: the photographs to choose from. pace: what goes on beside.
+        page: the picture. files: the photographs to choose from.
+        pace: the scheduler of exact pictures, scores and longer jobs.
 
     Raises:
         TypeError: photographs or models are of another type.
@@ -78,20 +81,20 @@ class View:
         self._rest_delay = rest_delay
         self._past: list[Settings] = []
         self._future: list[Settings] = []
-        self._gesture: object = None  # the widget that is dragged: until the next rest its moves are one step of undo
+        self._gesture: tuple[object, float] = None, 0.0  # the widget that is dragged, and when it moved last
         self._described: tuple[object, ...] = ()  # what the scores are of
         self.map: handlers.Map | None = None
         self.nine: dict[int, Settings] = {}  # of the thumbnails
         self.previewed: Scene | None = None  # whose directions are pictured
         self.controls.bindings += handlers.region_bindings(self)
-        self.first = self._rested = replace(self.settings, temperature=load_weights(names[0])[0].temperature)
+        self.first = self._rested = replace(self.settings, temperature=load_model(names[0]).temperature)
         self._show(self.first)
         handlers.connect(self)
         if directions:
             self.controls.pages.selected_index = len(self.controls.pages.children) - 1
 
     def show(self) -> None:
-        """Display the view, with a still picture before it for who reads the saved notebook without a kernel.
+        """Display the view, preceded by a static image for readers without a kernel.
 
         A cell that is run again closes the views that it showed before.
         """
@@ -104,6 +107,7 @@ class View:
             _shown_in_cells[cell[0]] = cell[1], [*views, self]
         self.first = self.settings
         self._past.clear()
+        self._future.clear()
         self._follow()
         self.page.picture.still = True
         display(captioned({f"{self.page.picture.left_label} | {self.page.picture.right_label}": self.frame}))
@@ -136,7 +140,7 @@ class View:
 
         Args:
             settings: all settings.
-            gesture: the widget that is dragged; its moves until the next rest are one step of undo.
+            gesture: the widget that is dragged; its moves until it rests are one step of undo.
             changes: fields of :class:`~viewer.settings.Settings`.
 
         Raises:
@@ -147,9 +151,10 @@ class View:
             before = self.settings
             self._show(self._changed(changes) if settings is None else settings)
             if self.settings != before.looking_as(self.settings):
-                if gesture is None or gesture is not self._gesture:
+                now = time.monotonic()
+                if gesture is None or gesture is not self._gesture[0] or now - self._gesture[1] > GESTURE_ENDS:
                     self._past = [*self._past, before][-UNDO:]
-                self._gesture = gesture
+                self._gesture = gesture, now
                 self._future.clear()
                 self._follow()
 
@@ -170,7 +175,7 @@ class View:
             self._show(source[-1].looking_as(present) if same else source[-1])
             target.append(present)
             source.pop()
-            self._gesture = None
+            self._gesture = None, 0.0
             self._follow()
 
     def _follow(self) -> None:
@@ -183,9 +188,9 @@ class View:
         names = ("regions", "best", "amounts") if (new.image, new.model) != (old.image, old.model) else ()
         names += ("work", "zoom", "across", "down") if new.image != old.image else ()
         new = replace(new, **{name: getattr(other, name) for name in names if name not in changes})
-        own = load_weights(old.model)[0].temperature
+        own = load_model(old.model).temperature
         if new.model != old.model and old.temperature == own and "temperature" not in changes:  # it was not moved
-            new = replace(new, temperature=load_weights(new.model)[0].temperature)
+            new = replace(new, temperature=load_model(new.model).temperature)
         there = {"best": new.best is not None, "original": self._source(new.image).is_original}
         return new if "left" in changes or there.get(new.left, True) else replace(new, left="bicubic")
 
@@ -202,7 +207,7 @@ class View:
             if (new.model, new.work) == (old.model, old.work):
                 return self.scene, source
         source = source.read()
-        model = load_weights(new.model)[0]
+        model = load_model(new.model)
         try:
             return Scene(source.image, model, is_original=source.is_original, work=new.work), source
         except ValueError as error:
@@ -220,18 +225,20 @@ class View:
         self.scene, self.source, self.settings = scene, source, new
         self.controls.follow(new, scene)
         handlers.show_map(self)
-        handlers.preview_directions(self)
-        if not self.page.covers(scene, new):
+        if self.page.covers(scene, new):
+            self.pace.later(SCORES_DELAY, self._describing())
+        else:
             self.page.picture.working = True
             if self._described != (scene, new.latents):
                 self.controls.scores.add_class(OLD)
             empty = draft.right is None and not draft.complete  # nothing else is to be seen meanwhile
             self.pace.later(0 if empty else self._rest_delay, self._at_rest(pieces=not draft.complete))
+        handlers.preview_directions(self)
 
     # -- The work at rest, in steps: an exact answer takes longer than a move should have to wait ------------
 
     def _at_rest(self, *, pieces: bool) -> Steps:
-        """Show the exact picture, and then its scores. If nothing of it can be made, show the picture before."""
+        """Show the exact picture, then its scores. If nothing could be decoded, go back to what was shown last."""
         try:
             yield from self._resting(pieces=pieces)
             yield SCORES_DELAY
@@ -241,6 +248,7 @@ class View:
             if self.page.right is None and self._rested != self.settings:
                 if self._past[-1:] == [self._rested]:
                     self._past.pop()
+                    self._follow()
                 self._show(self._rested)
             raise
 
@@ -256,7 +264,7 @@ class View:
             for _ in scene.steps(sample, visible):
                 yield PAUSE
         self.page.rest(scene, settings, visible)
-        self._rested, self._gesture = settings, None
+        self._rested, self._gesture = settings, (None, 0.0)
 
     def _describing(self) -> Steps:
         scene, settings = self.scene, self.settings
@@ -301,8 +309,7 @@ def changed_part(scene: Scene, old: Settings, new: Settings) -> sr.Rect | None:
         return None
     if len(old.regions) > len(before) and old.regions[len(before)].rect != last[0].rect:
         return None
-    inside = sr.relative_to(last[0].rect, scene.frame)
-    return inside
+    return sr.relative_to(last[0].rect, scene.frame)
 
 
 def models_for(scale: int) -> list[str]:
