@@ -151,7 +151,7 @@ class Page:
         """Show the bicubic enlargement of a scene, and the overview if only a part of the photograph is in work."""
         self.right = self.left = None
         picture, (top, left, height, width) = self.picture, scene.frame
-        bicubic = encode(scene.bicubic, "jpeg" if scene.bicubic.size > 3 * SCORED else "png")
+        bicubic = encode(scene.bicubic, "png" if is_sent_whole(scene.bicubic) else "jpeg")
         with picture.hold_sync():
             picture.size = scene.bicubic.shape[1::-1]
             for layer in LAYERS:
@@ -200,7 +200,8 @@ class Page:
             self._label(scene, settings)
             if draft.left is not None:
                 self._lay("left", *draft.left, scene.scale)
-                self.left = Shown(key, draft.left[0], draft.left[2] == "png")
+                part, picture, form = draft.left
+                self.left = Shown(key, part, form == "png" and is_sent_whole(picture))
             elif self.left and self.left.key != key:  # not even for a moment below the other's name
                 self.picture.lay("left", b"")
                 self.left = None
@@ -239,13 +240,13 @@ class Page:
             self._label(scene, settings)
             key = left_key(scene, settings)
             if settings.share and not self._has(self.left, key, rect):
-                self._lay("left", rect, scene.left_picture(settings, rect), "png", scene.scale)
-                self.left = Shown(key, rect, True)
+                picture = scene.left_picture(settings, rect)
+                self._lay("left", rect, picture, "png", scene.scale)
+                self.left = Shown(key, rect, is_sent_whole(picture))
             if not self._has(self.right, settings.latents, rect):
                 picture = scene.answer(settings, rect)
                 self._lay("right", rect, picture, "png", scene.scale)
-                # large answers are sent at the screen's resolution, and again after zooming in: not exact for ever
-                self.right = Shown(settings.latents, rect, picture.size <= 3 * SCORED)
+                self.right = Shown(settings.latents, rect, is_sent_whole(picture))
             self.picture.exact = True
 
     def show_map(self, scene: Scene, rect: sr.Rect, deviation: np.ndarray | None) -> None:
@@ -257,8 +258,7 @@ class Page:
 
     def _lay(self, layer: str, rect: sr.Rect, picture: np.ndarray, form: str, scale: int) -> None:
         """Send a layer; no more pixels than the screen shows, of a draft or of what is larger than a screen."""
-        large = picture.shape[0] * picture.shape[1] > SCORED
-        if form == "jpeg" or large:
+        if form == "jpeg" or not is_sent_whole(picture):
             answer, screen = self.picture.size[0], self.picture.shown[0] * max(self.picture.zoom, 1)
             limit = max(picture.shape[:2]) * (screen or answer) / answer
             picture = reduced(picture, math.ceil(limit))
@@ -272,6 +272,11 @@ class Page:
             self.picture.left_label = f"best: {left}" if settings.left == "best" else left
             self.picture.right_label = f"{settings.model}, {settings.sample_name}"
             self.picture.name = f"{settings.image}, enlarged {scene.scale} times"
+
+
+def is_sent_whole(picture: np.ndarray) -> bool:
+    """Whether every pixel is sent; a larger picture is sent at the screen's resolution, and again after zooming in."""
+    return picture.shape[0] * picture.shape[1] <= SCORED
 
 
 def left_key(scene: Scene, settings: Settings) -> object:
