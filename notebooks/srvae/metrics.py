@@ -46,6 +46,13 @@ def crop_to_multiple(image: np.ndarray, scale: int) -> np.ndarray:
 # -- Likeness to the original -------------------------------------------------------------------------------
 
 
+def cut_to_middle(image: np.ndarray, limit: int) -> np.ndarray:
+    """Crop an image, (H, W[, C]), to its middle, at most ``limit`` pixels a side."""
+    height, width = (min(n, limit) for n in image.shape[:2])
+    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
+    return np.ascontiguousarray(image[top : top + height, left : left + width])
+
+
 def unit(image: np.ndarray, what: str = "image") -> np.ndarray:
     """The colours of an image in [0, 1], (H, W, 3) float64, as they are: float is neither clipped nor rounded.
 

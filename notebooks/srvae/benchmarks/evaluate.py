@@ -78,8 +78,7 @@ def enlarge_set(
     for name in sizes:
         hr, lr = pair(dataset, name, scale)
         if edge is not None:
-            top, left = (max(0, n - edge) // 2 for n in hr.shape[:2])
-            hr = np.ascontiguousarray(hr[top : top + edge, left : left + edge])
+            hr = metrics.cut_to_middle(hr, edge)
             lr = sr.downscale(hr, scale)
         start = time.perf_counter()
         answer = sr.super_resolve(lr, model, **options)

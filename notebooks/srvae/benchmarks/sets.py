@@ -238,7 +238,7 @@ def image_sizes(dataset: str, registry: Registry = SHIPPED_REGISTRY) -> dict[str
 
 
 def cropped(size: Size, scale: int) -> Size:
-    """Height and width after :func:`srvae_core.crop_to_multiple`."""
+    """Height and width after :func:`srvae.metrics.crop_to_multiple`."""
     return size[0] - size[0] % scale, size[1] - size[1] % scale
 
 

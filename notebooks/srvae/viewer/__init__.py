@@ -18,7 +18,9 @@ The picture is a function of one frozen dataclass: a control creates new ``Setti
     settings   Settings
 """
 
-from .pictures import captioned, contact_sheet, cut_to_middle, fingerprint, heat, still
+from srvae.metrics import cut_to_middle
+
+from .pictures import captioned, contact_sheet, fingerprint, heat, still
 from .scene import Scene, load_model
 from .settings import OPENINGS, Settings
 from .view import View

@@ -6,7 +6,8 @@ import base64
 import html
 import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 
@@ -235,25 +236,28 @@ class Controls:
         """Let the widgets show some settings of a scene."""
         there = {"original": scene.original is not None, "best": settings.best is not None}
         self.offer(self.left, [side for side in SIDES if there.get(side, True)], settings.left)
-        self._following = threading.get_ident()
-        try:
+        with self._no_move():
             for binding in self.bindings:
                 value = self._last[binding] = binding.to_widget(getattr(settings, binding.field))
                 if not _same(getattr(binding.widget, binding.trait), value):
                     setattr(binding.widget, binding.trait, value)
-        finally:
-            self._following = None
         self.left_seed.layout.display = None if settings.left == "another sample" else "none"
         self.clear.disabled = not settings.regions
 
     def offer(self, control: widgets.Dropdown, options: list[str], chosen: str) -> None:
         """Give a chooser other options; it would take the first of them by itself."""
         if list(control.options) != options:
-            self._following = threading.get_ident()
-            try:
+            with self._no_move():
                 control.options, control.value = options, chosen
-            finally:
-                self._following = None
+
+    @contextmanager
+    def _no_move(self) -> Iterator[None]:
+        """Set widgets without a move being heard in this thread."""
+        self._following = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._following = None
 
     def show_running(self, running: bool) -> None:
         """Show the progress bar and Stop, whose room is kept."""

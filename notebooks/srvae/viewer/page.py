@@ -27,8 +27,8 @@ def _numbers(count: int) -> Tuple:
     return Tuple(*(Int() for _ in range(count)), default_value=(0,) * count).tag(sync=True)
 
 
-def _share(default: float = 0.5, low: float = 0.0, high: float = 1.0) -> Float:
-    return Float(default, min=low, max=high).tag(sync=True)
+def _number(default: float, high: float = 1.0) -> Float:
+    return Float(default, min=0.0, max=high).tag(sync=True)
 
 
 class Picture(anywidget.AnyWidget):
@@ -37,7 +37,8 @@ class Picture(anywidget.AnyWidget):
     Rectangles are (left, top, width, height) in pixels of the answer. A layer is a JPEG or PNG file, stretched over its
     rectangle; see :meth:`lay`. What is set in one ``hold_sync`` is shown together.
 
-    Custom message from the page: ``{"kind": "drop", "names": [...]}`` with one buffer for each file.
+    Custom messages from the page: ``{"kind": "drop", "names": [...]}`` with one buffer for each file, and
+    ``{"kind": "refused"}`` for a drop that is too large or cannot be read.
 
     Attributes:
         size: (width, height) of the answer; another size drops all layers that do not come with it.
@@ -55,7 +56,7 @@ class Picture(anywidget.AnyWidget):
         overview: a small picture of a photograph of which only a part is in work.
         frame: that part, as shares of the photograph: (left, top, width, height).
         work: (x, y), where the middle of that part was dragged to.
-        still: whether a still picture in the output before is to be hidden.
+        still: whether to hide the static image in the output above.
         shown: (width, height) of the picture in screen pixels, set by the page.
     """
 
@@ -66,8 +67,8 @@ class Picture(anywidget.AnyWidget):
     bottom, left, right, patch, overlay = (Bytes().tag(sync=True) for _ in LAYERS)
     bottom_rect, left_rect, right_rect, patch_rect, overlay_rect = (_numbers(4) for _ in LAYERS)
     laid = Dict(key_trait=Unicode(), value_trait=Int()).tag(sync=True)
-    share, across, down = (_share() for _ in range(3))
-    zoom = _share(0.0, high=LARGEST_ZOOM)
+    share, across, down = (_number(0.5) for _ in range(3))
+    zoom = _number(0.0, high=LARGEST_ZOOM)
     selection = Tuple().tag(sync=True)
     selecting = Bool(False).tag(sync=True)
     left_label, right_label, name = (Unicode().tag(sync=True) for _ in range(3))
@@ -229,8 +230,7 @@ class Page:
 
     def patch(self, scene: Scene, settings: Settings, rect: sr.Rect, picture: np.ndarray) -> None:
         """Lay a piece of the exact answer over what is there."""
-        with self.picture.hold_sync():
-            self._lay("patch", rect, picture, "jpeg", scene.scale)
+        self._lay("patch", rect, picture, "jpeg", scene.scale)
         if self.right is None or self.right.key != settings.latents:
             self.right = Shown(settings.latents, rect, False)
 
@@ -268,10 +268,9 @@ class Page:
     def _label(self, scene: Scene, settings: Settings) -> None:
         sample = scene.left_sample(settings)
         left = settings.left if sample is None or settings.left == sample.sample_name else sample.sample_name
-        with self.picture.hold_sync():
-            self.picture.left_label = f"best: {left}" if settings.left == "best" else left
-            self.picture.right_label = f"{settings.model}, {settings.sample_name}"
-            self.picture.name = f"{settings.image}, enlarged {scene.scale} times"
+        self.picture.left_label = f"best: {left}" if settings.left == "best" else left
+        self.picture.right_label = f"{settings.model}, {settings.sample_name}"
+        self.picture.name = f"{settings.image}, enlarged {scene.scale} times"
 
 
 def is_sent_whole(picture: np.ndarray) -> bool:

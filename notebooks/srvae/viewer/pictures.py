@@ -46,13 +46,6 @@ def split(left: np.ndarray, right: np.ndarray, share: float) -> np.ndarray:
     return frame
 
 
-def cut_to_middle(image: np.ndarray, limit: int) -> np.ndarray:
-    """The middle of an image (H, W, ...), at most ``limit`` pixels a side."""
-    height, width = (min(n, limit) for n in image.shape[:2])
-    top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
-    return np.ascontiguousarray(image[top : top + height, left : left + width])
-
-
 def reduced(picture: np.ndarray, limit: int) -> np.ndarray:
     """A picture, (H, W, 3) uint8, at most ``limit`` pixels a side: smaller by area, or as it is."""
     height, width = picture.shape[:2]
