@@ -360,9 +360,9 @@ def weights_path(name: str | os.PathLike) -> Path:
     return shipped if shipped.is_file() else Path(name)
 
 
-def file_digest(path: Path) -> str:
-    """The first 16 hex digits of a file's SHA-256."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
+def digest(data: bytes) -> str:
+    """Return the first 16 hex digits of the SHA-256 of some bytes."""
+    return hashlib.sha256(data).hexdigest()[:16]
 
 
 def load_model(name: str | os.PathLike, *, device: str | torch.device | None = None) -> SRVAE:
@@ -388,7 +388,7 @@ def load_model(name: str | os.PathLike, *, device: str | torch.device | None = N
         raise ValueError(f"{path} is not an SR-VAE weights file of format {FORMAT}")
     if base := notes.get("base"):  # the sibling file with the weights that this one lacks
         file = path.with_name(f"SR_VAE_{base}.safetensors")
-        if not file.is_file() or file_digest(file) != notes.get("base_digest"):
+        if not file.is_file() or digest(file.read_bytes()) != notes.get("base_digest"):
             raise ValueError(f"{path} holds only what differs from {base}, and {file} is missing or has changed since")
         tensors = read_weights(file)[0] | tensors
     with torch.device("meta"):  # draws no values, since all of them are loaded

@@ -40,7 +40,7 @@ def offered(view):
 
 def saved(settings, photograph, weights="?"):
     """The bytes of a PNG that says this about itself."""
-    return files.png_bytes(photograph, files.Saved(settings, files.digest(photograph), weights))
+    return files.png_bytes(photograph, files.Saved(settings, sr.digest(photograph.tobytes()), weights))
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ def find_answers(
     for given in inputs:
         if given.is_dir():
             earlier = to.resolve() if given.resolve() in to.resolve().parents else None
-            inside = (path for path in sorted(given.rglob("*")) if _is_image(path, given))
+            inside = images.find_images(given, recursive=True)
             sources |= {path: path.relative_to(given) for path in inside if earlier not in path.resolve().parents}
         elif not given.exists():
             raise FileNotFoundError(f"there is no file or folder {given}")
@@ -148,11 +148,6 @@ def find_answers(
             if target.resolve() in originals:
                 raise ValueError(f"{target} would replace an input: name another folder with --to")
     return list(found.values())
-
-
-def _is_image(path: Path, folder: Path) -> bool:
-    hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-    return path.suffix.lower() in images.SUFFIXES and not hidden and path.is_file()
 
 
 def enlarge_file(

@@ -34,6 +34,17 @@ def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def find_images(folder: Path, *, recursive: bool = False) -> list[Path]:
+    """List the image files of a folder, sorted by path; hidden files and folders are passed over."""
+
+    def is_image(path: Path) -> bool:
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        return path.suffix.lower() in SUFFIXES and not hidden and path.is_file()
+
+    paths = folder.rglob("*") if recursive else folder.iterdir()
+    return sorted(path for path in paths if is_image(path))
+
+
 def open_header(source: str | os.PathLike | io.BytesIO) -> PIL.Image.Image:
     """Open a picture of at most 179 million pixels with Pillow; its pixels are not decoded yet."""
     with warnings.catch_warnings(action="ignore", category=PIL.Image.DecompressionBombWarning):

@@ -14,7 +14,7 @@ from itertools import product
 from operator import itemgetter
 
 import srvae_core as sr
-from srvae.csvfiles import PRINTED, PUBLISHED, Row, read_csv
+from srvae.csvfiles import PUBLISHED, RELEASE_SCORES, Row, read_csv
 
 from .answers import SAMPLES_PER_IMAGE, SETTINGS
 from .results import read_results
@@ -188,7 +188,7 @@ def like_for_like(results: list[Row] | None = None, printed: list[Row] | None = 
 
     Args:
         results: rows of :data:`csvfiles.RESULTS`; read from there unless given.
-        printed: rows of :data:`csvfiles.PRINTED` likewise.
+        printed: rows of :data:`csvfiles.RELEASE_SCORES` likewise.
 
     Returns:
         Markdown; nothing measured gives "".
@@ -197,7 +197,7 @@ def like_for_like(results: list[Row] | None = None, printed: list[Row] | None = 
         ValueError: a file of data/ is damaged.
     """
     measured = by_key(read_results() if results is None else results)
-    printed = read_csv(PRINTED) if printed is None else printed
+    printed = read_csv(RELEASE_SCORES) if printed is None else printed
     theirs = {(r["scale"], r["method"], r["dataset"]): r for r in printed}
     ways = [name for name in SETTINGS if not name.startswith("temperature")]
     # the first two ways are measured on every set; only sets with the others belong here

@@ -58,7 +58,7 @@ def save_model(model: sr.SRVAE, path: str | os.PathLike, *, rank: int = 16, base
         if path == file or its_notes.get("base") or not alike:
             wanted = f"another {model.scale}x model of rank {rank}, without a base itself"
             raise ValueError(f"{path.name} cannot have the base {base}: a base is {wanted}")
-        about |= {"base": base, "base_digest": sr.file_digest(file)}
+        about |= {"base": base, "base_digest": sr.digest(file.read_bytes())}
         loaded = sr.load_model(file).state_dict()
     tensors: dict[str, Tensor] = {}
     for layer in model.layers:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import warnings
@@ -97,8 +96,7 @@ class Files:
 def folder_sources(path: str, *, is_original: bool) -> dict[str, Source]:
     """List the images of a folder, but no hidden ones; FileNotFoundError if there are none."""
     folder = Path(path).expanduser().absolute()  # which has a name, unlike "."
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
-    files = [f for f in files if f.suffix.lower() in images.SUFFIXES and f.is_file() and not f.name.startswith(".")]
+    files = images.find_images(folder) if folder.is_dir() else []
     if not files:
         raise FileNotFoundError(f"{folder} is no folder of images ({', '.join(images.SUFFIXES)})")
     return {f"{folder.name}/{printable(f.name)}": Source(f, is_original) for f in files}
@@ -127,11 +125,6 @@ class Saved:
     settings: Settings
     photograph: str
     weights: str
-
-
-def digest(photograph: np.ndarray) -> str:
-    """The first 16 hex digits of the SHA-256 of an image's values."""
-    return hashlib.sha256(photograph.tobytes()).hexdigest()[:16]
 
 
 def png_bytes(picture: np.ndarray, saved: Saved) -> bytes:

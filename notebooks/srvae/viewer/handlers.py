@@ -362,7 +362,7 @@ def saving(view: View, deliver: Callable[[bytes], str]) -> Steps:
         view.controls.show_progress(i + 1, len(blocks), "Enlarging the photograph")
         yield PAUSE
     picture = scene.answer(settings).copy()
-    saved = Saved(settings, files.digest(source.image), weights)
+    saved = Saved(settings, sr.digest(source.image.tobytes()), weights)
     content = yield from in_background(partial(files.png_bytes, picture, saved))
     view.controls.say(deliver(content))
 
@@ -407,7 +407,7 @@ def show_saved(view: View, name: str, saved: Saved) -> str:
         raise ValueError(f"{name} was made by the model {settings.model!r}, which is not offered here")
     view.apply(settings)
     text = f"Loaded {name}: {settings.image}, {settings.model}, {settings.sample_name}."
-    if saved.photograph != files.digest(view.source.image):
+    if saved.photograph != sr.digest(view.source.image.tobytes()):
         text += " The photograph of this name is another one, so the picture differs."
     if saved.weights != load_weights(settings.model)[1]:
         text += " The weights have changed since, so the picture differs."
