@@ -8,7 +8,7 @@ import torch
 from matplotlib.figure import Figure
 from safetensors.torch import save_file
 
-from srvae.benchmarks.results import RESULT_COLUMNS
+from srvae.csvfiles import RESULTS, read_csv
 from srvae.vgg import NAMES
 
 matplotlib.use("agg")  # no windows
@@ -17,16 +17,12 @@ matplotlib.use("agg")  # no windows
 def results_row(method: str, settings: str, scale: int = 4, dataset: str = "bundled", **values: str) -> dict[str, str]:
     """A row of data/results.csv."""
     head = {"method": method, "scale": str(scale), "set": dataset, "settings": settings}
-    return dict.fromkeys(RESULT_COLUMNS, "") | head | values
+    return dict.fromkeys(read_csv(RESULTS)[0], "") | head | values
 
 
 def texts(fig: Figure) -> list[str]:
     """All words of a figure that are no titles."""
     return [t.get_text() for ax in fig.axes for t in ax.texts]
-
-
-def titles(fig: Figure) -> list[str]:
-    return [ax.get_title() for ax in fig.axes]
 
 
 def overlapping(fig: Figure) -> list[tuple[str, str]]:

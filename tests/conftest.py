@@ -118,13 +118,12 @@ SHORTFALLS = {
 LONGEST = (
     "test_browser.py",
     "test_slider_touch.py",
-    "test_trainer.py",
+    "test_train.py",
     "test_release.py",
     "test_recipe.py",
     "Training.ipynb",
     "test_inference.py",
     "test_strangers.py",
-    "test_long_runs.py",
 )
 
 

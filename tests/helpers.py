@@ -1,8 +1,5 @@
 """What several test files call."""
 
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -10,68 +7,60 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-import srvae_core as sr
 from srvae import release
+from srvae.csvfiles import read_csv
 from srvae.training.cli import main
 from srvae.training.config import Config
-from srvae.training.objective import Pictures
 from srvae.training.patches import Patches
 from srvae.training.photographs import load_photographs
-from srvae.training.trainer import Trainer
+from srvae.training.train import Run, read_checkpoint
 
 NOTEBOOKS = Path(__file__).resolve().parents[1] / "notebooks"
-QUICK = (
-    *("--batch", 1, "--validations", 2, "--validated", 2, "--checkpoints", 3, "--warmup", 1, "--shaping", 0),
-    *("--threads", 1, "--fp32", "--device", "cpu"),
-)
+QUICK = {"batch": 1, "steps": 2, "validations": 1, "validated": 1, "checkpoints": 1, "warmup": 1, "shaping": 0}
 
 # -- training -----------------------------------------------------------------------------------------------
 
 
-def run_words(photographs: Path, run: Path, *more: object) -> list[object]:
-    """The words after ``srvae train`` that train on photographs, quickly, without files that are not ours to ship."""
-    return ["run", "--data", photographs, "--run", run, *QUICK, *more]
+def quick(photographs: Path, run: Path, **options: object) -> Config:
+    """The settings of a short run on a CPU in float32."""
+    return Config(**QUICK | {"data": str(photographs), "run": str(run), "device": "cpu", "fp32": True} | options)
+
+
+def run_words(photographs: Path, run: Path, *more: object) -> list[str]:
+    """The words after ``srvae train`` for the same run."""
+    words = [word for name, value in QUICK.items() for word in (f"--{name}", value)]
+    return [str(w) for w in ("run", "--data", photographs, "--run", run, "--device", "cpu", "--fp32", *words, *more)]
 
 
 def train_here(*words: object) -> None:
-    """Run a command of ``srvae train`` in this process, which spares a second import of torch.
-
-    Raises:
-        SystemExit: the command ends with an error.
-    """
-    threads = torch.get_num_threads()
-    try:
-        main(time.monotonic(), [str(word) for word in words])
-    finally:
-        torch.set_num_threads(threads)  # --threads is for the process
+    """Run a command of ``srvae train`` in this process, which spares a second import of torch."""
+    main([str(word) for word in words])
 
 
-def train_command(*words: object) -> list[str]:
-    """A command line of ``srvae train``, for a process of its own."""
-    return [sys.executable, "-m", "srvae", "train", *map(str, words)]
-
-
-def call(command: list[str], **options: object) -> subprocess.CompletedProcess:
-    """Run a command line; its output is shown where it fails."""
-    done = subprocess.run(command, capture_output=True, text=True, **options)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done
-
-
-def trainer(folder: Path, **options: object) -> Trainer:
-    """A run of two patches a step, on the CPU in float32."""
-    fixed = {"run": str(folder / "run"), "batch": 2, "device": "cpu", "fp32": True, "vgg_weight": 0.0}
-    return Trainer(Config(**fixed | options))
-
-
-def pictures(net: sr.SRVAE, *, without_latents: bool = False) -> Pictures:
-    """The network as training uses it, in float32."""
-    return Pictures(net, fp32=True, without_latents=without_latents)
+def new_run(folder: Path, **options: object) -> Run:
+    """A run of two patches a step that has no photographs yet."""
+    return Run(quick(folder, folder / "run", **{"batch": 2} | options))
 
 
 def patches(folder: Path, scale: int = 4, batch: int = 4, **options: object) -> Patches:
     """Patches of a folder's photographs."""
     return Patches(load_photographs(folder, scale), batch, **options)
+
+
+def assert_same(one: Path, other: Path) -> None:
+    """The folders of two runs hold the same, tensors bit for bit, but for times and their own names."""
+
+    def assert_equal(a: object, b: object, name: str) -> None:
+        if isinstance(a, dict):
+            assert a.keys() == b.keys(), name
+        if isinstance(a, dict | list | tuple):
+            for key in a if isinstance(a, dict) else range(max(len(a), len(b))):
+                assert_equal(a[key], b[key], str(key))
+        elif name not in ("run", "minutes", "command", "seconds"):
+            assert torch.equal(a, b) if torch.is_tensor(a) else a == b, name
+
+    pair = [[read_checkpoint(run), read_csv(run / "log.csv")] for run in (one, other)]
+    assert_equal(*pair, "")
 
 
 # -- networks of others -------------------------------------------------------------------------------------

@@ -6,19 +6,13 @@ import torch
 
 import srvae_core as sr
 from benchmark_helpers import overlapping, texts
-from srvae.figures.network import network, network_8x
-
-
-@pytest.fixture(scope="module")
-def drawn():
-    """Scale -> figure."""
-    yield {4: network(4), 8: network_8x()}
-    plt.close("all")
+from srvae.figures.network import network
 
 
 @pytest.mark.parametrize("scale", [4, 8])
-def test_network_shows_every_layer_with_its_live_shape(scale, drawn):
-    boxes = [t.split("\n") for t in texts(drawn[scale])]
+def test_network_shows_every_layer_with_its_live_shape(scale):
+    fig = network(scale)
+    boxes = [t.split("\n") for t in texts(fig)]
     shown = {b[0]: b for b in boxes}
     shapes = {}
     with torch.device("meta"):  # shapes need no numbers
@@ -29,7 +23,7 @@ def test_network_shows_every_layer_with_its_live_shape(scale, drawn):
     net.generator(up)
     net(up, z)
     for layer in sr.release_layers(scale, encoder=True):
-        unit = layer.name[-3:] in ("_s2", "_s3")  # drawn whole
+        unit = layer.name[-3:] in ("_s2", "_s3")  # drawn as one box
         if layer.kind != "prelu" and not unit and layer.name != "SR_res":
             assert layer.name in shown, layer.name
             if layer.name in shapes:
@@ -38,8 +32,5 @@ def test_network_shows_every_layer_with_its_live_shape(scale, drawn):
         assert shown[f"unit {s}"][-1] == "×".join(map(str, shapes[f"relu_output_SR_s{s}"]))
     assert f"unit {net.units + 1}" not in shown
     assert any("2×2 max pool" in b for b in boxes) == (scale == 4)
-
-
-@pytest.mark.parametrize("scale", [4, 8])
-def test_network_texts_do_not_overlap(scale, drawn):
-    assert not overlapping(drawn[scale])
+    assert not overlapping(fig)
+    plt.close(fig)

@@ -43,7 +43,7 @@ def test_imports_run_one_way():
 
 def test_training_needs_little_but_torch():
     """It runs where torch, OpenCV, Pillow, scikit-image, safetensors and accelerate are, and no Jupyter."""
-    lacking = ("jupyterlab", "ipywidgets", "IPython", "anywidget", "matplotlib", "pooch")
+    lacking = ("jupyterlab", "ipywidgets", "IPython", "anywidget", "matplotlib", "pooch", "google.protobuf")
     code = f"import sys; sys.modules |= dict.fromkeys({lacking}); import srvae.training.cli"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr[-500:]

@@ -39,8 +39,7 @@ def gaussian_ssim(x: np.ndarray, y: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("border", [0, 4, 8])
-def test_psnr_and_ssim_on_y(pair, border):
-    """Grey images are converted to Y like any others."""
+def test_psnr_and_ssim_are_taken_on_y_of_colour_and_grey_images(pair, border):
     for a, b in (pair, [i[..., 0] for i in pair]):
         x, y = (luma(sr.as_rgb(i))[border : 256 - border, border : 256 - border] for i in (a, b))
         wanted = skimage.metrics.peak_signal_noise_ratio(y, x, data_range=255)
@@ -48,15 +47,9 @@ def test_psnr_and_ssim_on_y(pair, border):
         assert metrics.ssim_y(a, b, border) == pytest.approx(gaussian_ssim(x, y), abs=1e-9)
 
 
-def test_known_values():
-    grey = np.full((16, 16, 3), 100, np.uint8)
-    assert metrics.psnr_y(grey + 10, grey, 0, grey_levels=True) == pytest.approx(20 * math.log10(255 / 10))
-    assert metrics.psnr_y(grey + 10, grey, 0) == pytest.approx(20 * math.log10(255 / (10 * 219 / 255)), abs=1e-4)
-    coloured = grey + np.array([0, 1, 0], np.uint8)
-    wanted = 20 * math.log10(255 / (10 * (65.481 + 128.553 + 24.966) / 255))
-    assert metrics.psnr_y(coloured + 10, coloured, 0) == pytest.approx(wanted)
-    assert metrics.psnr_y(grey, grey, 0) == math.inf
-    assert metrics.ssim_y(grey, grey, 2) == pytest.approx(1)
+def test_psnr_of_equal_images_is_infinite_and_ssim_1(pair):
+    _, image = pair
+    assert metrics.fidelity(image, image, 4) == {"psnr": math.inf, "ssim": pytest.approx(1)}
 
 
 def test_float_is_neither_clipped_nor_rounded(pair):
@@ -67,25 +60,19 @@ def test_float_is_neither_clipped_nor_rounded(pair):
     beyond = a / 255 * 1.4 - 0.2  # reaches below 0 and above 1
     error = np.mean((luma(beyond * 255) - luma(b)) ** 2)
     assert metrics.psnr_y(beyond, b, 0) == pytest.approx(10 * math.log10(255**2 / error), abs=1e-9)
-    assert metrics.psnr_y(beyond, b, 0) != pytest.approx(metrics.psnr_y(beyond.clip(0, 1), b, 0), abs=1e-3)
 
 
-def test_the_releases_rule_for_grey_references(pair):
-    """Where the reference has R == G everywhere, channel 0 of both: 0 to 255 and not 16 to 235."""
+def test_grey_levels_score_channel_0_of_grey_references(pair):
     psnr, ssim = (partial(f, grey_levels=True) for f in (metrics.psnr_y, metrics.ssim_y))
     a, b = (i[..., 0] for i in pair)
     wanted = skimage.metrics.peak_signal_noise_ratio(b, a, data_range=255)
     three = [np.repeat(i[..., None], 3, 2) for i in (a, b)]
-    assert psnr(a, b, 0) == pytest.approx(wanted, abs=1e-9)
     assert psnr(*three, 0) == pytest.approx(wanted, abs=1e-9)
     assert ssim(*three, 0) == pytest.approx(gaussian_ssim(a.astype(float), b.astype(float)), abs=1e-9)
-    tinted = three[0].copy()
-    tinted[..., 1:] = 0  # the answer's other channels do not count then
-    assert psnr(tinted, three[1], 0) == pytest.approx(wanted, abs=1e-9)
     one_pixel = three[1].copy()
     one_pixel[128, 128, 1] ^= 1  # no longer grey
     assert psnr(three[0], one_pixel, 0) > wanted + 1
-    assert psnr(*pair, 4) == metrics.psnr_y(*pair, 4), "of colour images the rule says nothing"
+    assert psnr(*pair, 4) == metrics.psnr_y(*pair, 4), "colour images are scored on Y"
 
 
 def test_only_the_border_is_left_out(pair):
@@ -98,15 +85,13 @@ def test_only_the_border_is_left_out(pair):
     assert metrics.psnr_y(a, b, 4) < before[0]
 
 
-def test_lr_psnr(pair):
+def test_lr_psnr_compares_the_downscaled_answer(pair):
     a, b = pair
     lr = sr.downscale(b, 4)
     down = sr.downscale(a / 255, 4)
     wanted = skimage.metrics.peak_signal_noise_ratio(lr / 255, down, data_range=1)
     assert metrics.lr_psnr(a, lr, 4) == pytest.approx(wanted, abs=1e-3)  # single precision inside
     assert metrics.lr_psnr(b, lr, 4) > 55, "an 8-bit LR image is within rounding of the original's"
-    flat = np.full((32, 32, 3), 128, np.uint8)
-    assert metrics.lr_psnr(flat, flat[:8, :8] - 1, 4) == pytest.approx(20 * math.log10(255), abs=1e-3)
     assert metrics.lr_psnr(np.zeros((32, 32), np.uint8), np.zeros((8, 8), np.uint8), 4) == math.inf
 
 
@@ -130,98 +115,44 @@ def test_diversity_against_loops(crops):
     samples = [hr + RNG.normal(0, 1 + 9 * RNG.random((40, 1, 1)), hr.shape) for _ in range(3)]
     samples = [s.clip(0, 255).astype(np.uint8) for s in samples]
     assert metrics.diversity(samples, hr) == pytest.approx(naive_diversity(samples, hr), rel=1e-9)
-    assert 0 < metrics.diversity(samples, hr) < 100
-    as_float = [s / 255 for s in samples]
-    assert metrics.diversity(as_float, hr) == pytest.approx(metrics.diversity(samples, hr), rel=1e-9)
 
 
-def test_diversity_at_its_extremes():
+def test_diversity_is_0_for_one_best_sample_and_100_where_each_place_has_a_right_one():
     hr = np.full((64, 96, 3), 100, np.uint8)
     assert metrics.diversity([hr + 5, hr + 5, hr + 5], hr) == pytest.approx(0), "no two differ"
     assert metrics.diversity([hr + 5, hr + 20], hr) == pytest.approx(0), "one is better everywhere"
-    assert metrics.diversity([hr, hr + 20], hr) == 0.0, "one is right everywhere"
-    left, right = hr.copy(), hr.copy()
-    left[:, :48] += 30
-    right[:, 48:] += 30
-    assert 80 < metrics.diversity([left, right], hr) < 100, "each is right in one half, up to the box at their border"
     dots = [hr.copy() for _ in range(2)]
     dots[0][8::32, 8::32] += 50
     dots[1][24::32, 24::32] += 50  # far enough apart for their boxes not to meet
     assert metrics.diversity(dots, hr) == pytest.approx(100)
 
 
-GREY = np.full((32, 32, 3), 100, np.uint8)
-NAN, WHOLE = np.full((32, 32, 3), np.nan), "a whole number, not"
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda a, b: metrics.psnr_y(a[:-1], b, 0), "differ in size"),
+        (lambda a, b: metrics.psnr_y(a, b, -1), "border of -1 leaves nothing of 256x256"),
+        (lambda a, b: metrics.ssim_y(a[:10], b[:10], 0), "SSIM needs 11x11 pixels, 10x256 are left"),
+        (lambda a, b: metrics.ssim_y(a, b * np.nan, 0), "the second image has NaN"),
+        (lambda a, b: metrics.lr_psnr(a, b[:64, :64], 8), r"\(256, 256, 3\) is not 8 times lr \(64, 64, 3\)"),
+        (lambda a, b: metrics.diversity([a], b), "at least two samples, not 1"),
+        (lambda a, b: metrics.diversity([a, a[:-1]], b), "a sample is of shape"),
+    ],
+)
+def test_images_that_do_not_fit_are_refused(pair, call, message):
+    with pytest.raises(ValueError, match=message):
+        call(*pair)
 
 
-def test_what_cannot_be_scored_is_refused_in_a_sentence(pair):
-    a, b = pair
-    for call, error, message in (
-        (lambda: metrics.psnr_y(a[:-1], b, 0), ValueError, "differ in size"),
-        (lambda: metrics.psnr_y(a, b, -1), ValueError, "border of -1 leaves nothing of 256x256"),
-        (lambda: metrics.ssim_y(a, b, 128), ValueError, "border of 128 leaves nothing of 256x256"),
-        (lambda: metrics.fidelity(GREY[:3, :3], GREY[:3, :3], 4), ValueError, "border of 4 leaves nothing of 3x3"),
-        (lambda: metrics.ssim_y(a[:10], b[:10], 0), ValueError, "SSIM needs 11x11 pixels, 10x256 are left"),
-        (lambda: metrics.psnr_y(GREY, GREY, 4.0), TypeError, f"border must be {WHOLE} 4.0"),
-        (lambda: metrics.ssim_y(GREY, GREY, "4"), TypeError, f"border must be {WHOLE} '4'"),
-        (lambda: metrics.psnr_y(GREY, GREY, True), TypeError, f"border must be {WHOLE} True"),
-        (lambda: metrics.psnr_y([[1]], b, 0), TypeError, "the first image must be a plain NumPy array, not list"),
-        (lambda: metrics.ssim_y(a, b * np.nan, 0), ValueError, "the second image has NaN"),
-        (lambda: metrics.fidelity(GREY, GREY > 1, 4), TypeError, "the second image must be uint8.* not bool"),
-        (lambda: metrics.lr_psnr(a, b[:64, :64], 8), ValueError, r"\(256, 256, 3\) is not 8 times lr \(64, 64, 3\)"),
-        (lambda: metrics.lr_psnr(GREY, GREY[:8, :8], 4.0), TypeError, f"scale must be {WHOLE} 4.0"),
-        (lambda: metrics.lr_psnr(GREY, GREY[:8, :8], 0), ValueError, "is not 0 times lr"),
-        (lambda: metrics.lr_psnr(NAN, GREY[:8, :8], 4), ValueError, "out has NaN"),
-        (lambda: metrics.diversity([a], b), ValueError, "at least two samples, not 1"),
-        (lambda: metrics.diversity([a, a[:-1]], b), ValueError, "a sample is of shape"),
-        (lambda: metrics.diversity([a[:1, :1], a[:1, :1]], b), ValueError, "a sample is of shape"),
-        (lambda: metrics.diversity([GREY, NAN], GREY), ValueError, "a sample has NaN"),
-        (lambda: metrics.diversity([GREY, GREY], NAN), ValueError, "hr has NaN"),
-        (lambda: metrics.niqe_luma(GREY, 4.0), TypeError, f"border must be {WHOLE} 4.0"),
-        (lambda: metrics.niqe_luma(GREY, -4), ValueError, "a border cannot be -4 pixels wide"),
-        (lambda: metrics.niqe_luma(NAN), ValueError, "image has NaN"),
-    ):
-        with pytest.raises(error, match=message):
-            call()
-
-
-def test_numbers_alpha_and_layouts_in_memory_change_no_score(pair):
-    a, b = pair
-    scores = {"psnr": metrics.psnr_y(a, b, 4), "ssim": metrics.ssim_y(a, b, 4)}
-    turned = np.ascontiguousarray(a[::-1, ::-1])[::-1, ::-1]  # negative strides
-    locked, alpha = a.copy(), RNG.integers(0, 256, a.shape[:2], dtype=np.uint8)
-    locked.flags.writeable = False
-    for same in (a, turned, locked, np.asfortranarray(a), np.dstack([a, alpha])):
-        assert metrics.fidelity(same, b, np.int64(4)) == scores
-    assert metrics.lr_psnr(a, sr.downscale(b, 4), np.uint8(4)) == metrics.lr_psnr(a, sr.downscale(b, 4), 4)
-    assert metrics.diversity(iter([a, b]), b) == metrics.diversity([a, b], b)
-
-
-def test_niqe_fits_where_two_blocks_do():
+def test_niqe_fits_images_of_two_blocks():
     sizes = [(96, 191), (96, 192), (192, 96), (103, 199), (104, 200), (5, 5)]
     assert [metrics.niqe_fits(size, 0) for size in sizes] == [False, True, True, True, True, False]
     assert [metrics.niqe_fits(size, 4) for size in sizes] == [False, False, False, False, True, False]
 
 
-def test_spread_is_the_standard_deviation_of_samples_of_one_kind():
-    samples = np.random.default_rng(0).integers(0, 256, (7, 5, 6, 3), np.uint8)
-    spread = metrics.Spread()
-    spread.add(samples[0])
-    with pytest.raises(ValueError, match="two samples"):
-        _ = spread.deviation
-    for wrong, error, message in (
-        (samples[0, :1], ValueError, r"a sample is of shape \(1, 6, 3\), those before it of \(5, 6, 3\)"),
-        (samples[0, ..., 0], ValueError, "those before it of"),
-        (samples[0] * np.nan, ValueError, "a sample has NaN"),
-        (samples[0].tolist(), TypeError, "a sample must be a plain NumPy array, not list"),
-    ):
-        with pytest.raises(error, match=message):
-            spread.add(wrong)
-    for sample in samples[1:]:
+@pytest.mark.parametrize("shape", [(7, 5, 6, 3), (7, 5, 6)])
+def test_spread_is_the_standard_deviation(shape):
+    samples, spread = RNG.integers(0, 256, shape, np.uint8), metrics.Spread()
+    for sample in samples:
         spread.add(sample)
-    assert spread.count == 7
-    assert np.allclose(spread.deviation, samples.astype(float).std(0).mean(2))
-    grey = metrics.Spread()
-    for sample in samples[..., 0]:
-        grey.add(sample)
-    assert np.allclose(grey.deviation, samples[..., 0].astype(float).std(0))
+    np.testing.assert_allclose(spread.deviation, np.atleast_3d(samples.std(0)).mean(2))

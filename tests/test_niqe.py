@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-import srvae_core as sr
 from srvae import metrics
 
 EDGE = np.exp(-(np.arange(-3, 4) ** 2) / (2 * (7 / 6) ** 2))
@@ -67,18 +66,13 @@ def independent_gaussian(x: np.ndarray) -> tuple[float, float, float]:
 
 
 @pytest.fixture(scope="module")
-def luma_crop(crops):
-    """(192, 200) of the motorcycle, whole grey levels: 2 blocks by 2."""
-    return metrics.niqe_luma(crops["motorcycle"][:192, :200])
+def reference(crops):
+    """The features of (192, 200) pixels of the motorcycle: 2 blocks by 2."""
+    return independent_features(metrics.niqe_luma(crops["motorcycle"][:192, :200]))
 
 
-@pytest.fixture(scope="module")
-def reference(luma_crop):
-    return independent_features(luma_crop)
-
-
-def test_niqe_features_equal_those_computed_another_way(luma_crop, reference):
-    features = metrics.niqe_features(luma_crop, WINDOW)
+def test_niqe_features_equal_those_computed_another_way(crops, reference):
+    features = metrics.niqe_features(metrics.niqe_luma(crops["motorcycle"][:192, :200]), WINDOW)
     # The published code looks the shape up in steps of 0.001, the reference solves for it.
     assert features.shape == (4, 36)
     np.testing.assert_allclose(features, reference, rtol=2e-3, atol=1e-3)
@@ -93,14 +87,7 @@ def test_niqe_equals_the_score_computed_another_way(crops, reference, natural_mo
     assert metrics.niqe(crops["motorcycle"][:192, :200]) == pytest.approx(score, abs=0.02)
 
 
-def test_niqe_prefers_photographs_to_noise_and_blur(photographs, natural_model):
-    photo = photographs["astronaut"]
-    noisy = np.clip(photo + np.random.default_rng(0).normal(0, 40, photo.shape), 0, 255).astype(np.uint8)
-    blurred = sr.enlarge(sr.downscale(photo, 4), 4)
-    assert metrics.niqe(photo) < min(metrics.niqe(noisy), metrics.niqe(blurred))
-
-
-def test_niqe_has_a_border_and_refuses_what_is_too_small(crops, natural_model):
+def test_niqe_leaves_a_border_out_and_refuses_small_and_flat_images(crops, natural_model):
     image = crops["coffee"]
     assert metrics.niqe(image, 8) == pytest.approx(metrics.niqe(image[8:-8, 8:-8]), abs=1e-9)
     for small, border in ((image[:96, :96], 0), (image[:20, :20], 12), (np.zeros((200, 200, 3), np.uint8), 0)):
@@ -108,12 +95,10 @@ def test_niqe_has_a_border_and_refuses_what_is_too_small(crops, natural_model):
             metrics.niqe(small, border)
 
 
-def test_niqe_refuses_another_file(tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", ["other.npz", "absent.npz"])
+def test_niqe_refuses_another_file(tmp_path, monkeypatch, name):
     (tmp_path / "other.npz").write_bytes(b"no model")
-    monkeypatch.setenv("SRVAE_NIQE", str(tmp_path / "other.npz"))
+    monkeypatch.setenv("SRVAE_NIQE", str(tmp_path / name))
     metrics.natural_model.cache_clear()
-    with pytest.raises(ValueError, match="sha256"):
-        metrics.natural_model()
-    monkeypatch.setenv("SRVAE_NIQE", str(tmp_path / "absent.npz"))
-    with pytest.raises(RuntimeError, match="set SRVAE_NIQE"):
+    with pytest.raises(RuntimeError, match=f"set SRVAE_NIQE .*{name}"):
         metrics.natural_model()

@@ -1,353 +1,201 @@
-"""The release's objective: VGG term, KL, latents drawn or not, D and P; processes that share a batch."""
+"""The terms of the loss against formulas, and the scores of validation against inference."""
 
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from safetensors.torch import save_file
 from skimage import data
-from torch import nn
 
 import srvae_core as sr
-from conftest import SHARED
-from helpers import caffemodel, trainer
-from helpers import pictures as as_pictures
-from srvae.training.config import Config
-from srvae.training.objective import REPEATED, WEAVE, Pictures, kl_divergence, outliers, repetition
-from srvae.training.perceptual import VGG, Distances, energy_score
-
-VGG_FILE = SHARED / "perceptual" / "vgg19_normalised_to_conv3_4.safetensors"
-BLOCKS = (2, 2, 4, 4, 4)
-NAMES = [f"conv{b}_{i}" for b, n in enumerate(BLOCKS, 1) for i in range(1, n + 1)]
+from benchmark_helpers import write_vgg
+from helpers import patches, quick
+from srvae import metrics
+from srvae.training.objective import REPEATED, WEAVE, Objective, PatchModel, kl_divergence, outliers, repetition
+from srvae.training.perceptual import VGGTerm
+from srvae.training.validation import judge
 
 
 @pytest.fixture(scope="module")
-def small_vgg() -> dict[str, list[torch.Tensor]]:
-    """A VGG-19 of few channels: weights and biases by Caffe's names."""
-    torch.manual_seed(0)
-    widths = [3, *(w for w, n in zip((4, 5, 6, 7, 8), BLOCKS, strict=True) for _ in range(n))]
-    return {
-        n: [torch.randn(b, a, 3, 3) * (2 / (9 * a)) ** 0.5, torch.randn(b) * 0.1]
-        for n, a, b in zip(NAMES, widths[:-1], widths[1:], strict=True)
-    }
+def batch() -> dict[str, torch.Tensor]:
+    """Two patches of a photograph."""
+    hr = torch.cat([sr.to_tensor(np.ascontiguousarray(data.astronaut()[y : y + 128, 160:288])) for y in (0, 128)])
+    return {"up": sr.bicubic(sr.bicubic(hr, 4, up=False), 4, up=True), "hr": hr}
 
 
 @pytest.fixture(scope="module")
-def pictures() -> tuple[torch.Tensor, torch.Tensor]:
-    """Enlarged LR and HR patches of a photograph, each (2, 3, 128, 128)."""
-    image = data.astronaut()
-    hr = torch.cat([sr.to_tensor(np.ascontiguousarray(image[y : y + 128, 160:288])) for y in (0, 128)])
-    return sr.bicubic(sr.bicubic(hr, 4, up=False), 4, up=True), hr
+def files(tmp_path_factory):
+    """A small VGG-19, as features and for the VGG term."""
+    return {"features": str(write_vgg(tmp_path_factory.mktemp("vgg") / "vgg.safetensors", "conv4_1"))}
 
 
-def reference(layers: dict[str, list[torch.Tensor]], x: torch.Tensor, last: str) -> torch.Tensor:
-    """VGG-19 as its paper draws it, its four poolings averaged, up to a layer's output before the ReLU."""
-    for block, n in enumerate(BLOCKS, 1):
-        for i in range(1, n + 1):
-            x = F.conv2d(x, *layers[f"conv{block}_{i}"], padding=1)
-            if f"conv{block}_{i}" == last:
-                return x
-            x = F.relu(x)
-        x = nn.AvgPool2d(2, 2)(x)
-    raise AssertionError
+def objective(net: sr.SRVAE, share: tuple[int, int] = (0, 1), **options: object) -> Objective:
+    return Objective(quick("d", "r", batch=2, **options), PatchModel(net, fp32=True), share, lambda t: t)
 
 
-def test_vgg_term_of_a_caffe_file_is_the_releases(small_vgg, pictures, tmp_path):
-    """Sum of |conv5_4 / 256|, on 255 * BGR minus the means that the release subtracts."""
-    file = tmp_path / "VGG.caffemodel"
-    file.write_bytes(caffemodel({k: [t.numpy() for t in v] for k, v in small_vgg.items()}).SerializeToString())
-    vgg, (up, hr) = VGG(file), pictures
-    features = []
-    for x in (up, hr):
-        bgr = 255 * x.flip(1) - torch.tensor([103.939, 116.779, 123.68])[None, :, None, None]
-        features.append(reference(small_vgg, bgr, "conv5_4") / 256)
-    vgg.calibrate(up, hr)  # leaves the release's own unit alone
-    expected = (features[0] - features[1]).abs().sum() / len(up)
-    assert expected > 1
-    torch.testing.assert_close(vgg(up, hr), expected, rtol=1e-4, atol=0)
-
-
-def test_vgg_file_with_torchvisions_names(small_vgg, pictures, tmp_path):
-    numbers = (0, 2, 5, 7, 10, 12, 14, 16, 19, 21, 23, 25, 28, 30, 32, 34)
-    named = zip(numbers, small_vgg.values(), strict=True)
-    save_file({f"features.{i}.{k}": t for i, v in named for k, t in zip(("weight", "bias"), v)}, tmp_path / "v.safetensors")  # fmt: skip  # noqa: B905, E501
-    vgg, x = VGG(tmp_path / "v.safetensors"), pictures[0]
-    mean, sd = (torch.tensor(t)[None, :, None, None] for t in ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]))
-    torch.testing.assert_close(vgg.features(x), reference(small_vgg, (x - mean) / sd, "conv5_4"))
-    assert vgg.description == "v.safetensors, conv5_4"
-
-
-def test_shorter_file_and_its_unit(small_vgg, pictures, tmp_path):
-    """With P's lambda the bicubic image's VGG term weighs as much as its L1 term, so that lambda keeps a meaning."""
-    kept = {k: small_vgg[k] for k in NAMES[: NAMES.index("conv3_4") + 1]}
-    tensors = {f"{n}.{k}": t for n, v in kept.items() for k, t in zip(("weight", "bias"), v, strict=True)}
-    colour = {"colour.weight": torch.eye(3)[:, :, None, None], "colour.bias": torch.zeros(3)}
-    save_file(tensors | colour, tmp_path / "v.safetensors")
-    vgg, (up, hr) = VGG(tmp_path / "v.safetensors"), pictures
-    torch.testing.assert_close(vgg.features(up), reference(small_vgg, up, "conv3_4"))
-    vgg.calibrate(up, hr)
-    assert 10 * float(vgg(up, hr)) == pytest.approx(float((up - hr).abs().sum() / 2), rel=1e-5)
-    assert float(vgg(hr, hr)) == 0
-    save_file(tensors, tmp_path / "colourless.safetensors")
-    with pytest.raises(ValueError, match="colour"):
-        VGG(tmp_path / "colourless.safetensors")
-
-
-def test_features_that_do_not_follow_each_other_are_refused(small_vgg, tmp_path):
-    """A file that lacks something is refused at the start, not at its first use."""
-    torch.manual_seed(0)
-    sizes = {"conv0": (3, 3, 1), "conv11": (4, 3, 3), "conv12": (4, 4, 3), "conv21": (8, 4, 3), "conv22": (8, 8, 3)}
-    sizes |= {"conv31": (8, 8, 3)}
-    good = {f"{name}.weight": torch.rand(a, b, n, n) for name, (a, b, n) in sizes.items()}
-    good |= {f"{name}.bias": torch.rand(a) for name, (a, _, _) in sizes.items()}
-    file = tmp_path / "f.safetensors"
-    save_file(good, file)
-    assert len(Distances(file).describe(torch.rand(1, 3, 32, 32))) == 5
-    with pytest.raises(ValueError, match=r"f\.safetensors: conv32 must be \(N, 8, 3, 3\)"):
-        Distances(file, deep=True)
-    deeper = {f"{name}.weight": torch.rand(8, 8, 3, 3) for name in ("conv32", "conv33", "conv34", "conv41")}
-    save_file(good | deeper | {key.replace("weight", "bias"): torch.rand(8) for key in deeper}, file)
-    *_, deepest = Distances(file, deep=True).describe(torch.rand(1, 3, 32, 32))
-    assert deepest.shape == (1, 8, 16), "relu4_1: 8 channels at 4x4 places"
-    changes = {"conv21.bias": None, "conv22.weight": torch.rand(8, 4, 3, 3), "conv0.weight": torch.rand(3)}
-    for name, t in changes.items():
-        save_file({key: value for key, value in (good | {name: t}).items() if value is not None}, file)
-        with pytest.raises(ValueError, match=rf"f\.safetensors: {name.split('.')[0]} must be \(N, "):
-            Distances(file)
-    layers = small_vgg | {"conv2_1": [small_vgg["conv2_1"][0]]}  # without its bias
-    arrays = {name: [t.numpy() for t in pair] for name, pair in layers.items()}
-    (tmp_path / "v.caffemodel").write_bytes(caffemodel(arrays).SerializeToString())
-    with pytest.raises(ValueError, match=r"v\.caffemodel: conv2_1 must be"):
-        VGG(tmp_path / "v.caffemodel")
-
-
-def test_a_vgg_that_would_have_to_be_unpickled_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="nothing is unpickled"):
-        VGG(tmp_path / "vgg19.pth")
-
-
-@pytest.mark.skipif(not VGG_FILE.is_file(), reason="no ../shared/perceptual")
-def test_the_vgg_file_at_hand(pictures):
-    up, hr = pictures
-    vgg = VGG(VGG_FILE)
-    assert vgg.description.endswith("conv3_4")
-    vgg.calibrate(up, hr)
-    half = (up + hr) / 2
-    assert 0 < float(vgg(half, hr)) < float(vgg(up, hr))
-
-
-def test_kl_is_that_of_two_gaussians():
-    torch.manual_seed(0)
-    mu, logsd = torch.randn(3, 7) * 0.2, torch.randn(3, 7) - 2
-    p, q = torch.distributions.Normal(mu, logsd.exp()), torch.distributions.Normal(0.0, 0.1)
-    torch.testing.assert_close(kl_divergence(mu, logsd), torch.distributions.kl_divergence(p, q))
-    assert float(kl_divergence(torch.zeros(1), torch.full((1,), 0.1).log())) == pytest.approx(0, abs=1e-6)
-
-
-def terms(run, up, hr, step: int = 0) -> dict[str, float]:
-    """The terms of one batch, by name."""
-    return {k: float(t.detach()) for k, t in run.objective(up, hr, run.objective.draw(step)).items()}
-
-
-def test_the_release_draws_nothing_and_the_sample_does(pictures, tmp_path):
-    up, hr = pictures
-    release = trainer(tmp_path, stage="latents", latents="release", fillers=True)
-    first = terms(release, up, hr)
-    assert terms(release, up, hr, step=1) == first  # the step chooses the noise
-    assert first.keys() == {"l1", "kl"}
-    with torch.no_grad():  # the same by hand
-        net = release.net
-        mu, logsd = net.encode(up, hr)
-        y = net.decode(net.features(up), mu + net.generator(up) * logsd.exp(), up)
-        kl = 50 * mu**2 + 50 * (2 * logsd).exp() - (10 * logsd.exp()).log() - 0.5
-        assert first["l1"] == pytest.approx(float((hr - y).abs().sum() / 2), rel=1e-5)
-        assert first["kl"] == pytest.approx(float(kl.sum() / 2), rel=1e-5)
-    assert all(p.requires_grad for p in net.parameters())
-
-    release.config.latents = "sample"
+def terms(made: Objective, batch: dict[str, torch.Tensor], step: int = 0) -> dict[str, float]:
     with torch.no_grad():
-        net.ip4.weight.mul_(100)
-    a, b = terms(release, up, hr), terms(release, up, hr, step=2)
-    assert a.keys() == {"l1", "kl", "answer"}
-    assert (a["kl"], a["answer"]) == (b["kl"], b["answer"])
-    assert a["l1"] != b["l1"]
+        return {name: float(t) for name, t in made(batch | made.draw(step)).items()}
 
 
-@pytest.fixture
-def short_vgg(small_vgg, tmp_path) -> str:
-    """A file of its first three layers."""
-    kept = {f"{n}.{k}": t for n in NAMES[:3] for k, t in zip(("weight", "bias"), small_vgg[n], strict=True)}
-    file = tmp_path / "v.safetensors"
-    save_file(kept | {"colour.weight": torch.eye(3)[:, :, None, None], "colour.bias": torch.zeros(3)}, file)
-    return str(file)
+def answer_of(net: sr.SRVAE, batch: dict[str, torch.Tensor], z: torch.Tensor) -> torch.Tensor:
+    """What the network answers, back-projected once onto LR."""
+    y = net(batch["up"], z)
+    lacking = sr.bicubic(batch["hr"], 4, up=False) - sr.bicubic(y, 4, up=False)
+    return y + sr.bicubic(lacking, 4, up=True)
 
 
-def test_d_and_p_differ_in_lambda_alone(short_vgg, pictures, tmp_path):
-    file, (up, hr) = short_vgg, pictures
-    by_variant = {}
-    for variant in "DP":
-        run = trainer(tmp_path, variant=variant, vgg=file, vgg_weight=None, fixed_vgg=True)
-        run.vgg.calibrate(up, hr)
-        by_variant[variant] = terms(run, up, hr)
-    d, p = by_variant["D"], by_variant["P"]
-    assert d["answer"] == p["answer"]
-    assert p["vgg"] == pytest.approx(10 * d["vgg"], rel=1e-5)
-    assert p["vgg"] == pytest.approx(p["answer"], rel=1e-4)  # SR_res is zero: the bicubic image
-    moving = trainer(tmp_path, variant="P", vgg=file, vgg_weight=None)
-    moving.vgg.unit = 1.0
-    seen = {terms(moving, up, hr, step)["vgg"] for step in range(8)}
-    assert len(seen) > 4, "the window that the term sees moves from step to step"
-    assert trainer(tmp_path, vgg_weight=0.0, vgg=file).vgg is None
+def l1(y: torch.Tensor, hr: torch.Tensor) -> float:
+    return float((y - hr).detach().abs().sum() / len(hr))
 
 
-def test_l1_and_vgg_see_the_mild_sample_that_a_model_answers_by(short_vgg, pictures, tmp_path):
-    up, hr = pictures
-    options = {"stage": "latents", "initial": str(sr.WEIGHTS / "SR_VAE_4x-D.safetensors"), "shaping": 0}
-    options |= {"variant": "P", "vgg": short_vgg, "vgg_weight": None, "fixed_vgg": True}
-    run, cold = trainer(tmp_path, **options, temperature=0.25), trainer(tmp_path, **options)
-    for each in (run, cold):
-        each.vgg.calibrate(up, hr)
-    drawn = run.objective.draw(0)
-    with torch.no_grad():
-        seen = run.objective(up, hr, drawn)
-        z = 0.25 * run.pictures.shaped(up, drawn["mild"])
-        mild = run.pictures.answer(run.pictures.code(up), z, up, run.pictures.downscale(hr))
-        torch.testing.assert_close(seen["mild"], run.objective.l1(mild, hr))
-        torch.testing.assert_close(seen["vgg"], 10 * run.vgg(mild, hr))
-        zero = run.pictures.answer(run.pictures.code(up), None, up, run.pictures.downscale(hr))
-        woven = float(repetition(mild - zero, 4))
-    assert float(seen["repetition"]) == pytest.approx(WEAVE * max(0, woven - 1), rel=1e-4)
-    assert seen["mild"] > 1.001 * seen["answer"], "it is no answer of z = 0"
-    assert terms(cold, up, hr).keys() == {"answer", "energy", "vgg"}, "z = 0 has its L1 term, and no texture"
+# -- the stages ---------------------------------------------------------------------------------------------
+
+
+def test_the_answer_is_compared_by_l1_and_vgg(random_model, batch, files):
+    net = random_model(4)
+    made = objective(net, vgg=files["features"], vgg_weight=3.0, fixed_vgg=True)
+    y = answer_of(net, batch, torch.zeros(2, 1024))
+    term = VGGTerm(files["features"], "cpu")
+    wanted = {"answer": l1(y, batch["hr"]), "vgg": 3 * float(term(y, batch["hr"]))}
+    assert terms(made, batch) == pytest.approx(wanted, rel=1e-4)
+    y = answer_of(net, {"up": batch["up"], "hr": batch["up"]}, torch.zeros(2, 1024))
+    assert terms(made, batch | {"taught": batch["up"]})["answer"] == pytest.approx(l1(y, batch["up"]), rel=1e-4)
+    moving = objective(net, vgg=files["features"])
+    assert len({terms(moving, batch, step)["vgg"] for step in range(6)}) > 3, "its window moves from step to step"
+
+
+def test_the_prior_is_compared_by_its_energy_score(shipped, batch, files):
+    net = shipped("4x-D")
+    options = {"stage": "prior", "energy": 7.0, "outliers": 5.0, "features": files["features"], "deep": True}
+    made = objective(net, **options)
+    eps = made.draw(3)["eps"]
+    g, hr = net.generator(batch["up"]), batch["hr"]
+    zero = answer_of(net, batch, torch.zeros(2, 1024))
+    first, second = (answer_of(net, batch, 0.1 * g * part) for part in (eps[:2], eps[2:]))
+
+    def distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        """Root-mean-square per pixel, per 8x8 window and per place of four layers, averaged over places."""
+        square = (a - b).square().mean(1, keepdim=True)
+        layers = ("conv1_1", "conv2_1", "conv3_1", "conv4_1")
+        maps = zip(*(made.distances.network.features(x, layers, F.avg_pool2d) for x in (a, b)), strict=True)
+        deep = [(F.relu(p) - F.relu(q)).square().mean(1) for p, q in maps]
+        return torch.stack([(t + 1e-8).sqrt().mean() for t in (square, F.avg_pool2d(square, 8, 4), *deep)])
+
+    draws = (distances(first, hr) + distances(second, hr) - distances(first, second)) / 2
+    wanted = {"answer": l1(zero, hr), "energy": 7 * float((draws / distances(zero, hr)).sum())}
+    wanted["outliers"] = 2.5 * float(outliers(first, hr, zero) + outliers(second, hr, zero))
+    assert terms(made, batch, step=3) == pytest.approx(wanted, rel=1e-3)
+    taught = terms(made, batch | {"taught": batch["up"]}, step=3)
+    assert taught == pytest.approx(wanted | {"answer": l1(zero, batch["up"])}, rel=1e-3), "the answer alone is taught"
+
+
+def test_a_temperature_has_mild_samples_compared_by_l1_and_vgg(shipped, batch, files):
+    net, vgg = shipped("4x-D"), files["features"]
+    options = {"stage": "prior", "vgg": vgg, "vgg_weight": 10.0, "fixed_vgg": True, "outliers": 1.0}
+    made = objective(net, temperature=0.25, **options)
+    eps, zero = made.draw(0)["mild_eps"], answer_of(net, batch, torch.zeros(2, 1024))
+    mild = answer_of(net, batch, 0.025 * net.generator(batch["up"]) * eps)
+    found = terms(made, batch)
+    wanted = {"mild": l1(mild, batch["hr"]), "vgg": 10 * float(VGGTerm(vgg, "cpu")(mild, batch["hr"]))}
+    wanted["repetition"] = WEAVE * max(0.0, float(repetition(mild - zero, 4)) - 1)
+    wanted["specks"] = float(outliers(mild, batch["hr"], zero))
+    assert {name: found[name] for name in wanted} == pytest.approx(wanted, rel=1e-3, abs=1e-4)
+    assert terms(objective(net, **options), batch).keys() == {"answer", "energy", "outliers", "vgg"}
+
+
+def test_the_posterior_is_compared_by_l1_and_kl(batch):
+    """The release draws no noise; sample draws it and compares the answer at z = 0, too."""
+    torch.manual_seed(0)
+    net = sr.SRVAE(4, encoder=True, grid_generator=True).requires_grad_(False)
+    net.ip4.weight.mul_(100)
+    made = {stage: objective(net, stage=stage, kl_weight=2.0) for stage in ("release", "sample")}
+    mu, logsd = net.encode(batch["up"], batch["hr"])
+    kl = 2 * float((50 * mu**2 + 50 * (2 * logsd).exp() - (10 * logsd.exp()).log() - 0.5).sum() / 2)
+    scaled = net.generator(batch["up"]) * logsd.exp()
+    found = {stage: terms(each, batch) for stage, each in made.items()}
+    for stage, eps in (("release", 1), ("sample", made["sample"].draw(0)["eps"])):
+        y = net(batch["up"], mu + scaled * eps)
+        assert found[stage]["l1"] == pytest.approx(l1(y, batch["hr"]), rel=1e-5)
+        assert found[stage]["kl"] == pytest.approx(kl, rel=1e-5)
+    assert found["sample"]["answer"] == pytest.approx(l1(net(batch["up"], torch.zeros(2, 1024)), batch["hr"]), rel=1e-5)
+    assert terms(made["release"], batch, step=1) == found["release"]
+
+
+@pytest.mark.parametrize(("stage", "samples"), [("prior", 2), ("sample", 1)])
+def test_two_processes_draw_the_noise_of_one(random_model, files, stage, samples):
+    options = {"stage": stage, "vgg": files["features"], "temperature": 0.25, "seed": 4}
+    whole, *halves = (objective(random_model(4), share, **options).draw(5) for share in ((0, 1), (0, 2), (1, 2)))
+    parts = [half["eps"].view(samples, 1, 1024) for half in halves]
+    assert torch.equal(torch.cat(parts, 1), whole["eps"].view(samples, 2, 1024))
+    assert all(torch.equal(half["vgg_at"], whole["vgg_at"]) for half in halves)
+    assert len(whole["eps"].unique(dim=0)) == 2 * samples, "each sample of each patch has its own"
+
+
+# -- their parts --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("scale", [4, 8])
-def test_repetition_tells_a_grid_from_noise_and_from_photographs(scale, pictures):
-    torch.manual_seed(0)
-    noise = torch.randn(4, 3, 128, 128)
-    grid = torch.randn(4, 3, scale, scale).tile(128 // scale, 128 // scale)
-    grid = grid - grid.mean((2, 3), keepdim=True)  # a grid as back-projection leaves it: LR does not see it
-    assert float(repetition(noise, scale)) == pytest.approx(1, abs=0.1)
-    assert float(repetition(grid, scale)) == pytest.approx(REPEATED**2, rel=1e-3)
-    assert float(repetition(noise + grid, scale)) > 5
-    hr = pictures[1]
-    smooth = sr.bicubic(sr.bicubic(hr, scale, up=False), scale, up=True)
-    assert float(repetition(hr - smooth, scale)) < 1.5, "what photographs have beyond their enlargement"
-
-
-def test_what_a_run_trains_is_named():
-    with torch.device("meta"):  # no weights are drawn
-        names = [k for k, _ in sr.SRVAE(8, encoder=True, grid_generator=True).named_parameters()]
-
-    def moved(**options):
-        return {k.split(".")[0] for k in names if Config(run="x", **options).trains(k)}
-
-    layers = {k.split(".")[0] for k in names}
-    assert moved(stage="latents", latents="release", fillers=True) == layers
-    fully_connected = {k for k in layers if k.startswith(("ip", "generator"))}
-    encoder = {"encoder1", "encoder2", "encoder3"}
-    assert moved(stage="answer") == layers - fully_connected - encoder
-    rest = {k for k in layers if k.startswith(("feat", "input"))}
-    latents = layers - rest - encoder - {"ip1", "ip2", "ip3"}
-    assert moved(stage="latents", shaping=0) == latents
-    assert moved(stage="latents") == latents - {"generator1", "generator2"}, "what shapes noise stands still"
-    assert moved(stage="latents", train="decoder") == moved(stage="answer") - {k for k in rest if k.startswith("feat")}
-
-
-def test_energy_score_is_least_for_the_true_spread():
-    """Originals ~ N(answer, 0.1^2): samples of that spread must beat those of none, of less and of more."""
-    torch.manual_seed(0)
-    distances = Distances()
-    answer = torch.full((64, 3, 16, 16), 0.5)
-    hr = answer + 0.1 * torch.randn_like(answer)
-    score = {
-        sd: float(energy_score(distances, *(answer + sd * torch.randn_like(hr) for _ in range(2)), hr, answer))
-        for sd in (0.0, 0.03, 0.1, 0.3)
-    }
-    assert min(score, key=score.get) == 0.1
-    assert score[0.0] == pytest.approx(2.0, abs=0.05)  # two distances, each 1 for the answer itself
-
-
-def test_rare_outliers_are_seen_by_a_term_of_their_own():
-    """One sample pixel in five hundred is badly wrong, and all else as in the originals."""
-    torch.manual_seed(0)
-    answer = torch.full((64, 3, 16, 16), 0.5)
-    hr, *clean = (answer + 0.03 * torch.randn_like(answer) for _ in range(3))
-    spoilt = [torch.where(torch.rand(64, 1, 16, 16) < 0.002, torch.ones(3).view(3, 1, 1), y) for y in clean]
-    distances = Distances()
-    scores = [float(energy_score(distances, *pair, hr, answer)) for pair in (clean, spoilt)]
-    assert scores[1] < 1.02 * scores[0], "the energy score hardly sees them"
-    twice = torch.cat([hr, hr])
-    seen = [float(outliers(torch.cat(pair), twice, torch.cat([answer, answer]))) for pair in (clean, spoilt)]
-    assert seen[1] > 0.1 > 0.01 > seen[0]
-    assert float(outliers(twice, twice, torch.cat([answer, answer]))) == 0
-
-
-def test_a_teacher_beside_samples_teaches_the_answer_alone(pictures, tmp_path):
-    up, hr = pictures
-    options = {"stage": "latents", "initial": str(sr.WEIGHTS / "SR_VAE_4x-D.safetensors"), "shaping": 0}
-    run = trainer(tmp_path, **options, teacher=("self",), outliers=10.0)
-    plain = trainer(tmp_path, **options)
-    drawn = run.objective.draw(0)
-    taught = run.objective(up, hr, drawn | {"taught": up})
-    untaught = plain.objective(up, hr, plain.objective.draw(0))
-    assert run.objective.names == (*plain.objective.names, "taught")
-    assert taught.keys() == {"answer", "energy", "outliers"}
-    assert torch.equal(taught["energy"], untaught["energy"])
-    code = run.pictures.code(up)
-    zero = run.pictures.answer(code, None, up, run.pictures.downscale(hr))
-    torch.testing.assert_close(taught["answer"], run.objective.l1(zero, up))
-
-
-@pytest.mark.parametrize("scale", [4, 8])
-def test_matrices_are_the_models_bicubic(scale, pictures):
-    """In both directions, also at the border, forward and backward."""
-    drawn: Pictures = as_pictures(sr.SRVAE(scale, grid_generator=True))
-    hr = pictures[1].clone().requires_grad_()
+def test_matrices_are_the_models_bicubic(scale, batch):
+    """In both directions, at the border too, forward and backward."""
+    model, hr = PatchModel(sr.SRVAE(scale, grid_generator=True)), batch["hr"].clone().requires_grad_()
     low = sr.bicubic(hr, scale, up=False)
-    torch.testing.assert_close(drawn.downscale(hr), low, rtol=0, atol=1e-5)
-    torch.testing.assert_close(drawn.enlarge(low), sr.bicubic(low, scale, up=True), rtol=0, atol=1e-5)
+    torch.testing.assert_close(model.downscale(hr), low, rtol=0, atol=1e-5)
+    torch.testing.assert_close(model.enlarge(low), sr.bicubic(low, scale, up=True), rtol=0, atol=1e-5)
     (theirs,) = torch.autograd.grad(sr.bicubic(low, scale, up=True).square().sum(), hr, retain_graph=True)
-    (ours,) = torch.autograd.grad(drawn.enlarge(drawn.downscale(hr)).square().sum(), hr)
+    (ours,) = torch.autograd.grad(model.enlarge(model.downscale(hr)).square().sum(), hr)
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
 
 
-@pytest.mark.skipif(not VGG_FILE.is_file(), reason="no ../shared/perceptual")
-def test_perceptual_distance_is_that_of_features_of_unit_length(pictures):
-    """The form that published figures have: bicubic images look further from their originals than halfway ones."""
-    up, hr = pictures
-    vgg = VGG(VGG_FILE)
-    assert float(vgg.distance(hr, hr).max()) == 0
-    half = vgg.distance((up + hr) / 2, hr)
-    whole = vgg.distance(up, hr)
-    assert whole.shape == (2,)
-    assert (half < whole).all()
-    layers = vgg.layers
-    x = F.conv2d(torch.cat([up, hr]), *layers["colour"])
-    total = 0
-    for block, depth in ((1, 2), (2, 2), (3, 4)):
-        for i in range(1, depth + 1):
-            x = F.relu(F.conv2d(x, *layers[f"conv{block}_{i}"], padding=1))
-        a, b = F.normalize(x, dim=1).chunk(2)
-        total = total + (a - b).square().sum(1).mean((1, 2))
-        x = F.max_pool2d(x, 2)
-    torch.testing.assert_close(whole, total / 3)
+def test_kl_is_that_of_two_gaussians():
+    mu, logsd = torch.randn(3, 7) * 0.2, torch.randn(3, 7) - 2
+    p, q = torch.distributions.Normal(mu, logsd.exp()), torch.distributions.Normal(0.0, 0.1)
+    torch.testing.assert_close(kl_divergence(mu, logsd), torch.distributions.kl_divergence(p, q))
 
 
-@pytest.mark.slow
-def test_compiled_objective_is_the_plain_one(pictures, tmp_path):
-    """The capture that a GPU's compiler gets has no break in it, and computes the same."""
-    up, hr = pictures
-    for options in ({"stage": "answer"}, {"stage": "latents", "initial": str(first_run(tmp_path))}):
-        run = trainer(tmp_path, **options)
-        drawn = run.objective.draw(0)
-        captured = torch.compile(run.objective.__call__, backend="aot_eager", fullgraph=True)
-        for name, t in captured(up, hr, drawn).items():
-            torch.testing.assert_close(t, run.objective(up, hr, drawn)[name])
+def test_rare_outliers_have_a_term_of_their_own():
+    """One pixel in five hundred is badly wrong, of 3 errors or more; nothing else counts."""
+    torch.manual_seed(0)
+    answer = torch.full((8, 3, 32, 32), 0.5)
+    hr = answer + 0.03 * torch.randn_like(answer)
+    square = (answer - hr).square().mean(1, keepdim=True)
+    counted = F.avg_pool2d(torch.ones_like(square), 17, 1, 8)  # share of the window inside the patch
+    unit = (F.avg_pool2d(square, 17, 1, 8) / counted).sqrt().clamp(min=2 / 255)
+    spoilt = torch.where(torch.rand(8, 1, 32, 32) < 0.002, torch.ones(3).view(3, 1, 1), answer)
+    beyond = ((spoilt - hr).square().mean(1, keepdim=True).sqrt() / unit - 3).clamp(min=0)
+    found = float(outliers(spoilt, hr, answer))
+    assert found == pytest.approx(float(beyond.square().mean()), rel=1e-2)
+    assert found > 0.1
+    assert float(outliers(hr, hr, answer)) == 0
 
 
-def first_run(folder):
-    """The folder of a run that was saved as it began."""
-    run = trainer(folder / "first")
-    run.save(0.0)
-    return run.run
+@pytest.mark.parametrize("scale", [4, 8])
+def test_repetition_tells_a_grid_from_noise(scale):
+    torch.manual_seed(0)
+    noise, grid = torch.randn(4, 3, 128, 128), torch.randn(4, 3, scale, scale).tile(128 // scale, 128 // scale)
+    grid = grid - grid.mean((2, 3), keepdim=True)  # a grid that LR does not see
+    assert float(repetition(noise, scale)) == pytest.approx(1, abs=0.1)
+    assert float(repetition(grid, scale)) == pytest.approx(REPEATED**2, rel=1e-3)
+
+
+def test_validation_scores_are_those_of_the_networks_pictures(random_model, photograph_folder):
+    net, held_out = random_model(4), patches(photograph_folder, batch=3, seed=4)(0)
+    model, draws = PatchModel(net, fp32=True), {"": 0.0, "_sample": sr.PRIOR_SD}
+    scores = judge(model, held_out, draws, consistency=False)
+    g = net.generator(held_out["up"])
+    samples = [net(held_out["up"], sr.PRIOR_SD * g * sr.noise(seed, 3)) for seed in range(6)]
+
+    def arrays(t: torch.Tensor) -> list[np.ndarray]:
+        return [image.permute(1, 2, 0).numpy() for image in t]
+
+    def psnr(t: torch.Tensor) -> object:
+        pairs = zip(arrays(t), originals, strict=True)
+        return pytest.approx(np.mean([metrics.psnr_y(a, b, 4) for a, b in pairs]), abs=2e-3)
+
+    originals, nothing = arrays(held_out["hr"]), torch.zeros(3, 1024)
+    assert scores["psnr"] == psnr(net(held_out["up"], nothing))
+    assert scores["psnr_sample"] == psnr(samples[0])
+    assert scores["psnr_bicubic"] == psnr(held_out["up"])
+    assert scores["spread_sample"] == pytest.approx(float(torch.stack(samples).std(0).mean() * 255), abs=2e-3)
+    each = zip(zip(*map(arrays, samples), strict=True), originals, strict=True)
+    assert scores["diversity_sample"] == pytest.approx(np.mean([metrics.diversity(*pair) for pair in each]), abs=2e-2)
+    assert judge(model, held_out, draws)["psnr"] == psnr(answer_of(net, held_out, nothing))

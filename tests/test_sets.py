@@ -1,4 +1,4 @@
-"""Image sets by name: bundled photographs, the registry, downloads, folders; and that none was trained on."""
+"""Image sets by name: bundled photographs, downloads, folders; no training photograph is in them."""
 
 import functools
 import hashlib
@@ -13,38 +13,27 @@ import srvae_core as sr
 from conftest import SHARED
 from pictures import picture
 from srvae import images
-from srvae.benchmarks.sets import (
-    BUNDLED,
-    SHIPPED_REGISTRY,
-    Registry,
-    SetMissingError,
-    at_hand,
-    bundled,
-    fetch,
-    image_names,
-    image_sizes,
-    load_image,
-    pair,
-)
+from srvae.benchmarks import sets
+from srvae.benchmarks.sets import BUNDLED, SetMissingError, bundled, fetch, image_names, load_image, pair, registry
 from srvae.benchmarks.tables import TABLE_SETS
 
 
-def test_bundled_photographs(photographs):
+def test_bundled_photographs_are_those_of_scikit_image(photographs):
     assert image_names("bundled") == list(BUNDLED)
     assert np.array_equal(load_image("bundled", "coffee"), photographs["coffee"])
-    with pytest.raises(ValueError, match="none of the bundled photographs"):
+    with pytest.raises(ValueError, match="no bundled photograph 'lena'"):
         bundled("lena")
 
 
-def test_registry_names_every_image_of_the_sets():
-    sets = SHIPPED_REGISTRY.sets()
-    assert {name: len(rows) for name, rows in sets.items()} == {"Set5": 5, "Set14": 14, "BSD100": 100, "Urban100": 100}
-    hashes = [row["sha256"] for rows in sets.values() for row in rows]
-    assert all(len(h) == 64 and int(h, 16) for h in hashes)
-    assert len(set(hashes)) == 219
+def test_the_registry_has_every_image_of_the_sets():
+    expected = {"Set5": 5, "Set14": 14, "BSD100": 100, "Urban100": 100}
+    assert {name: len(registry(name)) for name in expected} == expected
+    digests = {row["sha256"] for name in expected for row in registry(name).values()}
+    assert len(digests) == 219
+    assert all(len(digest) == 64 for digest in digests)
 
 
-def test_pair_is_cut_and_downscaled(photographs):
+def test_a_pair_is_cropped_and_downscaled(photographs):
     hr, lr = pair("bundled", "chelsea", 8)  # 300x451
     assert np.array_equal(hr, photographs["chelsea"][:296, :448])
     assert np.array_equal(lr, sr.downscale(hr, 8))
@@ -54,22 +43,22 @@ def test_pair_is_cut_and_downscaled(photographs):
 
 
 @pytest.fixture
-def server(tmp_path, monkeypatch, crops):
-    """A set of one image behind a web server of our own: (server, registry, image)."""
-    image = crops["coffee"][:32, :48]
-    folder = tmp_path / "served"
+def server(tmp_path, monkeypatch):
+    """A downloadable set "Tiny" of one image behind a web server: (server, image)."""
+    image, folder = picture(32, 48), tmp_path / "served"
     folder.mkdir()
     images.write(folder / "one.png", image)
     digest = hashlib.sha256((folder / "one.png").read_bytes()).hexdigest()
     (tmp_path / "registry.csv").write_text(f"dataset,image,path,sha256,bytes\nTiny,one.png,one.png,{digest},0\n")
     quiet = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
     served = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(quiet, directory=str(folder)))
-    # serve_forever looks this often whether it shall stop
     threading.Thread(target=served.serve_forever, args=(0.02,), daemon=True).start()
     monkeypatch.setenv("SRVAE_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("SRVAE_BENCHMARKS", raising=False)
-    registry = Registry(tmp_path / "registry.csv", f"http://127.0.0.1:{served.server_port}/", retries=0)
-    yield served, registry, image
+    monkeypatch.setattr(sets, "REGISTRY", tmp_path / "registry.csv")
+    monkeypatch.setattr(sets, "SOURCE", f"http://127.0.0.1:{served.server_port}/")
+    monkeypatch.setattr(sets, "RETRIES", 0)
+    yield served, image
     close(served)
 
 
@@ -79,32 +68,29 @@ def close(served):
 
 
 def test_a_set_is_downloaded_once_and_then_read_offline(server):
-    served, registry, image = server
-    fetch("Tiny", progress=False, registry=registry)
+    served, image = server
+    fetch("Tiny")
     close(served)
-    assert np.array_equal(load_image("Tiny", "one", registry), image)
+    assert np.array_equal(load_image("Tiny", "one"), image)
 
 
-def test_offline_the_error_says_what_to_do(server, capsys):
-    served, registry, _ = server
-    close(served)
-    with pytest.raises(SetMissingError, match=r"set SRVAE_BENCHMARKS to a folder that holds Tiny/one\.png"):
-        fetch("Tiny", progress=False, registry=registry)
-    assert at_hand(["bundled", "Tiny"], registry) == ["bundled"]
-    assert "Tiny is left out: Tiny/one.png cannot be downloaded" in capsys.readouterr().err
+def test_a_download_that_fails_says_what_to_do(server):
+    close(server[0])
+    with pytest.raises(SetMissingError, match=r"set SRVAE_BENCHMARKS to a folder that contains Tiny/one\.png"):
+        fetch("Tiny")
 
 
-def test_another_file_than_the_registrys_is_refused(server, tmp_path):
-    _, registry, image = server
-    images.write(tmp_path / "served" / "one.png", image[:, ::-1])
-    with pytest.raises(SetMissingError, match=r"hash"):
-        fetch("Tiny", progress=False, registry=registry)
+def test_a_download_with_another_sha256_is_rejected(server, tmp_path):
+    images.write(tmp_path / "served" / "one.png", server[1][:, ::-1])
+    with pytest.raises(SetMissingError, match="hash"):
+        fetch("Tiny")
 
 
 def test_an_interrupted_download_is_tried_again(server, monkeypatch):
-    served, registry, _ = server
-    handler, attempts = served.RequestHandlerClass.func, []
+    served, image = server
+    attempts = []
     monkeypatch.setattr("pooch.core.time.sleep", lambda _: None)  # between the attempts
+    monkeypatch.setattr(sets, "RETRIES", 2)
 
     def do_get(self):
         attempts.append(self.path)
@@ -113,34 +99,19 @@ def test_an_interrupted_download_is_tried_again(server, monkeypatch):
         else:
             http.server.SimpleHTTPRequestHandler.do_GET(self)
 
-    handler.do_GET = do_get
-    assert SHIPPED_REGISTRY.retries >= 2
-    fetch("Tiny", progress=False, registry=Registry(registry.path, registry.source))
+    served.RequestHandlerClass.func.do_GET = do_get
+    assert np.array_equal(load_image("Tiny", "one"), image)
     assert len(attempts) == 3
 
 
-def test_a_local_folder_comes_before_the_network(server, tmp_path, monkeypatch):
-    _, registry, image = server
+def test_a_local_file_is_preferred_to_a_download(server, tmp_path, monkeypatch):
     (tmp_path / "local" / "Tiny").mkdir(parents=True)
-    images.write(tmp_path / "local" / "Tiny" / "one.png", image[:, ::-1])
+    images.write(tmp_path / "local" / "Tiny" / "one.png", server[1][:, ::-1])
     monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path / "local"))
-    assert np.array_equal(load_image("Tiny", "one", registry), image[:, ::-1])
+    assert np.array_equal(load_image("Tiny", "one"), server[1][:, ::-1])
 
 
-def test_any_folder_is_a_set(tmp_path, monkeypatch, crops):
-    monkeypatch.delenv("SRVAE_BENCHMARKS", raising=False)
-    with pytest.raises(SetMissingError, match="no image set 'Manga109'"):
-        fetch("Manga109")
-    (tmp_path / "Manga109").mkdir()
-    images.write(tmp_path / "Manga109" / "page.png", crops["chelsea"][:16, :16])
-    monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path))
-    assert image_names("Manga109") == ["page"]
-    assert np.array_equal(load_image("Manga109", "page"), crops["chelsea"][:16, :16])
-    with pytest.raises(KeyError, match="no image 'cover'"):
-        load_image("Manga109", "cover")
-
-
-# Folders of one's own
+# Folders
 
 
 @pytest.fixture
@@ -151,99 +122,77 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "Own"
 
 
-def fill(folder, *names):
-    """Pictures of different heights under these names; returns the heights by name."""
-    heights = {name: 32 + i for i, name in enumerate(names)}
-    for name, height in heights.items():
+def test_images_of_a_folder_are_found_by_their_stems(folder):
+    files = ("a.png", "a.b.png", "B.PNG", "img[1].tif", "Кот и пёс.jpg")
+    for height, name in enumerate(files, 32):
         images.write(folder / name, picture(height, 40))
-    return heights
+    (folder / ".hidden.png").write_bytes(b"")
+    (folder / "notes.txt").write_text("not an image")
+    (folder / "folder.jpg").mkdir()
+    assert sorted(image_names("Own")) == ["B", "a", "a.b", "img[1]", "Кот и пёс"]
+    assert [load_image("Own", name.rpartition(".")[0]).shape[0] for name in files] == [32, 33, 34, 35, 36]
+    with pytest.raises(KeyError, match="no image 'cover'"):
+        load_image("Own", "cover")
 
 
-NAMES = {  # files -> what they are called
-    ("a.png", "a.b.png", "a_1.png"): ("a", "a.b", "a_1"),
-    ("a.png", "a.bmp", "b.png"): ("a.bmp", "a.png", "b"),
-    ("a.png", "a.bmp", "a.png.tif"): ("a.bmp", "a.png", "a.png.tif"),
-    ("img[1].png", "img_1.png", "*.png", "i?.png"): ("*", "i?", "img[1]", "img_1"),
-    ("A.PNG", "b.JPeG", "c.TIF"): ("A", "b", "c"),
-    ("two words.png", "Кот и пёс.png", "#1 100%.png"): ("#1 100%", "two words", "Кот и пёс"),
-    ("._a.png", ".hidden.png", "..png", "a.png"): ("a",),
-}
+def test_two_images_of_the_same_stem_are_rejected(folder):
+    for name in ("a.png", "a.bmp"):
+        images.write(folder / name, picture(32, 32))
+    with pytest.raises(ValueError, match="differ in the suffix only"):
+        image_names("Own")
 
 
-@pytest.mark.parametrize("files", NAMES, ids=" ".join)
-def test_every_file_has_a_name_that_finds_it_again(files, folder):
-    heights = fill(folder, *files)
-    assert tuple(image_names("Own")) == NAMES[files]
-    sizes = image_sizes("Own")
-    for name in image_names("Own"):
-        file = name if name in heights else next(f for f in files if f.rpartition(".")[0] == name)
-        assert load_image("Own", name).shape[:2] == sizes[name] == (heights[file], 40)
-
-
-def test_folders_are_no_images(folder):
-    fill(folder, "a.png")
-    (folder / "x.jpg").mkdir()
-    (folder / "notes.txt").write_text("none either")
-    assert image_names("Own") == ["a"]
-
-
-def test_every_damaged_file_is_named(folder):
-    fill(folder, "a.png", "good.png", "b.png")
-    (folder / "a.png").write_bytes(b"no picture")
-    (folder / "b.png").write_bytes((folder / "b.png").read_bytes()[:70])
-    with pytest.raises(ValueError, match=r"the set 'Own' has files that cannot be read: ") as error:
-        image_sizes("Own")
-    message = str(error.value)
-    assert str(folder / "a.png") in message
-    assert str(folder / "b.png") in message
-    assert "good" not in message
-
-
-def test_originals_smaller_than_the_scale_are_named(folder):
-    images.write(folder / "dot.png", picture(3, 30))
-    with pytest.raises(ValueError, match="dot of Own has 3x30 pixels, of which 4x makes no LR image"):
-        pair("Own", "dot", 4)
-
-
-def test_sets_lie_below_the_folder(folder, monkeypatch, tmp_path):
-    fill(folder, "a.png")
-    for name in ("..", "../Own", str(folder), ""):
-        with pytest.raises(SetMissingError, match="a set is the name of a folder below"):
+def test_a_missing_set_says_what_to_do(folder, monkeypatch):
+    for name in ("Empty", "Own"):
+        with pytest.raises(SetMissingError, match=f"no image set '{name}': put its images into a folder {name}"):
             image_names(name)
-    for name in ("own", "Own/a.png", "Empty"):
-        with pytest.raises(SetMissingError, match=f"no image set '{name}'"):
-            image_names(name)
-    monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path / "gone"))
-    for look in (image_names, fetch):
+    monkeypatch.delenv("SRVAE_BENCHMARKS")
+    with pytest.raises(SetMissingError, match="set SRVAE_BENCHMARKS to the folder above it"):
+        image_names("Manga109")
+    monkeypatch.setenv("SRVAE_BENCHMARKS", str(folder / "gone"))
+    for name in ("Own", "Set5"):
         with pytest.raises(SetMissingError, match=r"there is no folder .*gone"):
-            look("Own")
-    with pytest.raises(SetMissingError, match=r"there is no folder .*gone"):
-        fetch("Set5")  # rather than to download it
+            fetch(name)
 
 
-# What the weights were trained on
+@pytest.mark.parametrize(("scale", "least"), [(4, 20), (8, 32)])
+def test_an_original_too_small_for_ssim_is_named(folder, scale, least):
+    images.write(folder / "enough.png", picture(least, 40))
+    images.write(folder / "small.png", picture(least - 1, 40))
+    assert pair("Own", "enough", scale)[0].shape == (least, 40, 3)
+    message = f"small of Own has {least - 1}x40 pixels; {scale}x needs at least {least}x{least}"
+    with pytest.raises(ValueError, match=message):
+        pair("Own", "small", scale)
+
+
+def test_a_damaged_original_is_named(folder):
+    (folder / "a.png").write_bytes(b"not an image")
+    with pytest.raises(ValueError, match=r"a\.png cannot be read"):
+        load_image("Own", "a")
+
+
+# Training photographs
 
 
 def thumbnail(grey: np.ndarray) -> np.ndarray:
-    """16x16 grey levels of mean 0 and length 1: their product is how alike two pictures are, at most 1."""
+    """Return 16x16 grey levels of mean 0 and length 1: the product of two is at most 1, for equal pictures."""
     small = cv2.resize(grey, (16, 16), interpolation=cv2.INTER_AREA).astype(float)
     small -= small.mean()
     return (small / (np.linalg.norm(small) + 1e-9)).ravel()
 
 
 @pytest.mark.slow
-def test_no_training_photograph_is_a_judged_one():
+def test_no_training_photograph_is_in_a_benchmark_set():
     files = sorted((SHARED / "train").rglob("*.jpg"))
     if not files:
         pytest.skip(f"no photographs in {SHARED / 'train'}")
     judged = [images.read(p) for name in TABLE_SETS for p in (SHARED / "benchmarks" / name).glob("*.png")]
     judged = [cv2.cvtColor(x, cv2.COLOR_RGB2GRAY) for x in (*judged, *map(bundled, BUNDLED))]
-    turned = [turn(x) for x in judged for turn in (np.asarray, np.fliplr)]
-    ours = np.stack([thumbnail(x) for x in turned])
-    # an eighth of the size is enough for 16x16, and JPEG decodes to it at once
+    ours = np.stack([thumbnail(turn(x)) for x in judged for turn in (np.asarray, np.fliplr)])
+    # An eighth of the size is enough for 16x16, and JPEG decodes to it at once.
     theirs = np.stack([thumbnail(cv2.imread(str(p), cv2.IMREAD_REDUCED_GRAYSCALE_8)) for p in files])
     assert (ours @ theirs.T).max() < 0.9
-    for grey in judged:  # while a smaller, slightly cut copy, compressed, would be noticed
+    for grey in judged:  # a smaller, slightly cropped, compressed copy would be found
         cut = cv2.resize(grey[4:-4, 4:-4], None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
         copy = cv2.imdecode(cv2.imencode(".jpg", cut, [cv2.IMWRITE_JPEG_QUALITY, 70])[1], cv2.IMREAD_GRAYSCALE)
         assert (ours @ thumbnail(copy)).max() > 0.9

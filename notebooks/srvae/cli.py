@@ -1,12 +1,8 @@
 """The command ``srvae``, also ``python -m srvae``."""
 
-import time
-
-STARTED = time.monotonic()  # before torch is imported: the minutes of `srvae train recipe` count from here
-
-import argparse  # noqa: E402
-import sys  # noqa: E402
-from collections.abc import Sequence  # noqa: E402
+import argparse
+import sys
+from collections.abc import Sequence
 
 COMMANDS = {
     "enlarge": "enlarge image files and folders",
@@ -55,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     elif options.command == "train":
         from .training import cli
 
-        code = cli.main(STARTED, options.words)
+        code = cli.main(options.words)
     else:
         from .figures import cli
 

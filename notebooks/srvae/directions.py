@@ -1,7 +1,7 @@
-"""What is done to z besides drawing it: directions, and the line of seeds.
+"""Directions of z that change the picture visibly, and noise between two seeds.
 
-Latents are handled as eps, before z = temperature * 0.1 * g(LR) * eps: there every axis has the prior's standard
-deviation as its unit, so a step of 1 along any direction is one standard deviation of the prior.
+Latents are handled as eps, before z = temperature * 0.1 * g(LR) * eps: there the prior has a standard deviation of 1
+along every axis, so it is the unit of steps along a direction.
 """
 
 from __future__ import annotations
@@ -19,116 +19,71 @@ from torch import Tensor
 
 import srvae_core as sr
 
-REVISION = 2  # of the way in which they are found: another one gives other directions
+# A tile, rows and columns of a part of it, and the same rows and columns of the LR image.
+Window = tuple[int, tuple[slice, ...], tuple[slice, ...]]
+
 COUNT = 8
-ITERATIONS = 1
-SEED_LIMIT = 2**53
-SPARE = 8  # vectors iterated beside those asked for, which makes the last of these converge sooner
-# What an eye makes of a change at arm's length: standard deviations of a Gaussian, in LR samples, for luma and for
-# colour, which is seen less sharply. At 4x that is 2 and 4 pixels of the answer, at 8x 4 and 8.
+SPARE = 8  # vectors iterated in addition, so that the last directions converge sooner
+# Standard deviations, in LR samples, of the Gaussians that model what an eye sees of luma and of colour.
 LUMA_BLUR, COLOUR_BLUR = 0.5, 1.0
-# JPEG's luma and two colour differences from RGB.
-YCC = ((0.299, 0.587, 0.114), (-0.1687, -0.3313, 0.5), (0.5, -0.4187, -0.0813))
-# How far windows are evened out when directions are chosen: 0 not at all, 0.5 wholly. Not at all, the window where most
-# moves has all the directions; wholly, some of them are too faint to be seen.
+YCC = ((0.299, 0.587, 0.114), (-0.1687, -0.3313, 0.5), (0.5, -0.4187, -0.0813))  # JPEG's, from RGB
+# How far windows are equalised: at 0 the window that changes most gets all directions, at 0.5 some are too faint.
 EVENNESS = 0.35
-BRIGHTER = 0.1  # a mean change of luma below this share of the whole change is no change of brightness
+BRIGHTER = 0.1  # the least mean change of luma, as a share of its RMS, that counts as a change of brightness
 
 
 @dataclass(frozen=True)
 class Directions:
-    """Orthogonal directions of z that change the picture most visibly, most visible first.
+    """Orthogonal directions of z, the most visible first; positive steps brighten the picture, or else add detail."""
 
-    Attributes:
-        vectors: (count, 1024) orthonormal, in units of the prior's standard deviation; the same for every tile. The
-            positive way makes the picture brighter or, where it hardly does either, more detailed.
-        effects: (count,) grey levels (root mean square, of 255) by which one unit moves the picture.
-        visible: (count,) the same of what is left when fine speckle is taken out, see :func:`what_one_sees`.
-        places: for each direction the rectangle, (top, left, height, width) in LR samples, where that is most, of the
-            :func:`windows` that it was measured in.
-    """
-
-    vectors: Tensor
-    effects: np.ndarray
-    visible: np.ndarray
-    places: tuple[sr.Rect, ...]
-
-
-@dataclass(frozen=True)
-class Window:
-    """A part of one tile: what the directions are measured on."""
-
-    tile: int
-    inner: tuple[slice, slice]  # rows and columns of the tile
-    outer: tuple[slice, slice]  # rows and columns of the LR image
+    vectors: Tensor  # (count, 1024) orthonormal, the same for every tile
+    effects: np.ndarray  # (count,) RMS change of the picture for a step of 1, in grey levels of 255
+    visible: np.ndarray  # (count,) RMS of its visible part, see what_one_sees
+    places: tuple[sr.Rect, ...]  # the window that each direction changes most, in LR samples
 
 
 def windows(sampler: sr.Sampler) -> list[Window]:
-    """Windows in the four most detailed tiles, in a different quarter of each, three eighths of a tile wide.
-
-    Only tiles that lie in the image whole are taken, unless the image is smaller than a tile.
-    """
-    field, lr = sampler.field, sampler.pixels
+    """Return four windows, three eighths of a tile wide, in different quarters of the most detailed whole tiles."""
+    field = sampler.field
     edges = [min(field.tile * 3 // 8, n) for n in field.size]
+    origins = [tuple(field.step * i for i in divmod(tile, field.grid[1])) for tile in range(field.tiles)]
     detail = {}
-    for tile in range(field.tiles):
-        top, left = (field.step * i for i in divmod(tile, field.grid[1]))
-        if all(o == 0 or o + field.tile <= n for o, n in zip((top, left), field.size, strict=True)):
-            part = lr[..., top : top + field.tile, left : left + field.tile]
+    for tile, (top, left) in enumerate(origins):
+        part = sampler.pixels[..., top : top + field.tile, left : left + field.tile]
+        if part.shape[2:] == tuple(min(field.tile, n) for n in field.size):
             detail[tile] = float(part.std((2, 3), correction=0).mean())
     best = sorted(detail, key=detail.__getitem__, reverse=True)[:4]
     chosen = []
     for quarter in range(4):
-        tile = best[quarter % len(best)]
-        origin = [field.step * i for i in divmod(tile, field.grid[1])]
-        starts = [
-            min(o + i * field.tile // 2, n - e)
-            for o, i, n, e in zip(origin, divmod(quarter, 2), field.size, edges, strict=True)
-        ]
-        inner = tuple(slice(s - o, s - o + e) for s, o, e in zip(starts, origin, edges, strict=True))
-        chosen.append(Window(tile, inner, tuple(slice(s, s + e) for s, e in zip(starts, edges, strict=True))))
+        tile, outer = best[quarter % len(best)], ()
+        for origin, half, n, edge in zip(origins[tile], divmod(quarter, 2), field.size, edges, strict=True):
+            start = min(origin + half * field.tile // 2, n - edge)
+            outer += (slice(start, start + edge),)
+        inner = tuple(slice(i.start - o, i.stop - o) for i, o in zip(outer, origins[tile], strict=True))
+        chosen.append((tile, inner, outer))
     return chosen
 
 
-def find(sampler: sr.Sampler, count: int = COUNT, *, iterations: int = ITERATIONS) -> Directions:
-    """The directions of z that change this image most visibly: right singular vectors of the decoder's Jacobian.
+def find(sampler: sr.Sampler, count: int = COUNT, *, iterations: int = 1) -> Directions:
+    """Find the directions of z that change an image most visibly: right singular vectors of W J.
 
-    J is the Jacobian of eps -> picture, W what an eye makes of the picture's change (:func:`what_one_sees`). The
-    singular vectors of W J are those of most coherent change; those of J alone are mostly of speckle. They are chosen
-    with the windows evened out (:data:`EVENNESS`), and then turned so that they are ordered by W J itself. Subspace
-    iteration: J is never built, J v and J^T u come from forward and reverse differentiation. So that this takes about a
-    second, the picture is reduced to four windows (see :func:`windows`), and all tiles share a direction.
-    Back-projection onto the LR image is part of J. The start is fixed, and so is the sign: the same image gives the
-    same directions.
-
-    Args:
-        sampler: of the image.
-        count: how many directions, 1 to 1016.
-        iterations: of (W J)^T W J, 0 or more.
-
-    Raises:
-        TypeError: no sampler, or a count or iterations that are no whole numbers.
-        ValueError: count or iterations are out of range.
+    J is the Jacobian of eps -> picture on four windows, with a step shared by all tiles and back-projection included;
+    W is :func:`what_one_sees`, without which speckle would come first. Subspace iteration needs only J v and (W J)^T u,
+    by forward and reverse differentiation, and takes about a second. The subspace is chosen with the windows equalised
+    (:data:`EVENNESS`), then rotated into the singular vectors of W J itself. Start and signs are fixed, so the same
+    image gives the same directions.
     """
-    _check(sampler, count, iterations)
     picture, scale = picture_of_steps(sampler), sampler.model.scale
     origin = torch.zeros(1, sr.LATENTS, device=sampler.pixels.device)
     pull = torch.func.vjp(lambda step: what_one_sees(picture(step), scale), origin)[1]
-
-    def push(vector: Tensor) -> Tensor:
-        """J v: forward differentiation."""
-        return torch.func.jvp(picture, (origin,), (vector[None],))[1][0]
-
-    def pull_back(change: Tensor) -> Tensor:
-        """(W J)^T u: reverse differentiation."""
-        return pull(change[None])[0][0]
-
-    # Every vector starts from the same point, so what does not depend on the vector is computed once for all.
-    push_all, pull_all = torch.func.vmap(push), torch.func.vmap(pull_back)
-    start = torch.randn(sr.LATENTS, count + SPARE, generator=torch.Generator().manual_seed(0)).to(origin)
-    basis = torch.linalg.qr(start).Q
+    # vmap shares among all vectors whatever does not depend on them.
+    push_all = torch.func.vmap(lambda vector: torch.func.jvp(picture, (origin,), (vector[None],))[1][0])  # J v
+    pull_all = torch.func.vmap(lambda change: pull(change[None])[0][0])  # (W J)^T u
+    start = torch.randn(sr.LATENTS, count + SPARE, generator=torch.Generator().manual_seed(0))
+    basis = torch.linalg.qr(start.to(origin)).Q
     changes = push_all(basis.T)  # (count + SPARE, windows, 3, height, width)
-    gain = _evened(what_one_sees(changes, scale))
+    energy = what_one_sees(changes, scale).square().mean((0, 2, 3, 4))[:, None, None, None]
+    gain = (energy.mean() / energy.clamp(min=1e-12)) ** EVENNESS  # (windows, 1, 1, 1)
     for _ in range(iterations):
         basis = torch.linalg.qr(pull_all(gain.square() * what_one_sees(changes, scale)).T).Q
         changes = push_all(basis.T)
@@ -136,49 +91,59 @@ def find(sampler: sr.Sampler, count: int = COUNT, *, iterations: int = ITERATION
     chosen = _main_axes(gain * seen)[:count]
     mixing = _main_axes(torch.tensordot(chosen, seen, 1)) @ chosen
     changes, seen = (255 * torch.tensordot(mixing, x, 1) for x in (changes, seen))
-    parts = [
-        tuple((rows.start, columns.start, rows.stop - rows.start, columns.stop - columns.start))
-        for rows, columns in (window.outer for window in windows(sampler))
-    ]
+    places = [(y.start, x.start, y.stop - y.start, x.stop - x.start) for _, _, (y, x) in windows(sampler)]
     return Directions(
         vectors=(_signs(changes, picture(origin), scale)[:, None] * (mixing @ basis.T)).cpu(),
         effects=changes.flatten(1).square().mean(1).sqrt().cpu().numpy(),
         visible=seen.flatten(1).square().mean(1).sqrt().cpu().numpy(),
-        places=tuple(parts[i] for i in seen.square().sum((2, 3, 4)).argmax(1).tolist()),
+        places=tuple(places[i] for i in seen.square().sum((2, 3, 4)).argmax(1).tolist()),
     )
 
 
-def what_one_sees(change: Tensor, scale: int) -> Tensor:
-    """A change of a picture without its speckle: W of :func:`find`, a linear map.
+def picture_of_steps(sampler: sr.Sampler) -> Callable[[Tensor], Tensor]:
+    """Return a function from steps of eps, (n, 1024), to unrounded pictures, (n, windows, 3, height, width) in [0, 1].
 
-    Args:
-        change: (..., 3, height, width) RGB, of any range.
-        scale: 4 or 8, pixels for each LR sample.
-
-    Returns:
-        (..., 3, height, width): luma and two colour differences, low-passed. Beyond the edge nothing changes.
+    Steps start at the noise of seed 0.
     """
+    model, chosen = sampler.model, windows(sampler)
+    tiles = [tile for tile, _, _ in chosen]
+
+    def cut(x: Tensor, scale: int) -> Tensor:
+        places = [tuple(slice(scale * i.start, scale * i.stop) for i in outer) for _, _, outer in chosen]
+        return torch.cat([x[(..., *place)] for place in places]).clone()  # tensors of inference mode have no gradients
+
+    code, up = sampler.encoded(sampler.rect)
+    parts = cut(sampler.pixels, 1), cut(code, 1), cut(up, model.scale)
+    g = sampler.field.g[tiles].clone()
+    eps = sr.noise(0, sampler.tiles)[tiles].to(g.device)
+
+    def picture(steps: Tensor) -> Tensor:
+        n = len(steps)
+        z = sr.PRIOR_SD * g[:, None] * (eps[:, None] + steps)  # (windows, n, 1024)
+        maps = model.latent_map(z.flatten(0, 1)).unflatten(0, (-1, n))
+        maps = torch.cat([m[(..., *inner)] for m, (_, inner, _) in zip(maps, chosen, strict=True)])
+        lr, code, up = (x.repeat_interleave(n, 0) for x in parts)
+        answer = model.reconstruct(code, maps, up)
+        answer = sr.consistent(answer, lr, model.scale) if sampler.consistency else answer
+        return answer.unflatten(0, (-1, n)).transpose(0, 1)
+
+    return picture
+
+
+def what_one_sees(change: Tensor, scale: int) -> Tensor:
+    """Return the visible part of a change of RGB, (..., 3, height, width): luma and two colour differences, blurred."""
     mixed = torch.einsum("ij,...jhw->...ihw", torch.tensor(YCC, device=change.device), change)
-    luma, colour = mixed[..., :1, :, :], mixed[..., 1:, :, :]
+    luma, colour = mixed.split((1, 2), -3)
     return torch.cat([_blurred(luma, LUMA_BLUR * scale), _blurred(colour, COLOUR_BLUR * scale)], -3)
 
 
 def _main_axes(changes: Tensor) -> Tensor:
-    """Orthonormal mixtures of n changes, (n, ...), that are largest one after another: rows of (n, n)."""
+    """Return the principal axes of n changes, (n, ...), as rows of (n, n)."""
     return torch.linalg.svd(changes.flatten(1).T, full_matrices=False).Vh
 
 
-def _evened(seen: Tensor) -> Tensor:
-    """What each window's changes are multiplied by, so that they count more alike.
-
-    From the changes that any steps make, (n, windows, 3, height, width) -> (windows, 1, 1, 1).
-    """
-    energy = seen.square().mean((0, 2, 3, 4))[:, None, None, None]
-    return (energy.mean() / energy.clamp(min=1e-12)) ** EVENNESS
-
-
 def _blurred(x: Tensor, sigma: float) -> Tensor:
-    """(..., height, width) after a Gaussian of that standard deviation in pixels."""
+    """Convolve (..., height, width) with a Gaussian of sigma pixels."""
     reach = math.ceil(3 * sigma)
     kernel = torch.from_numpy(cv2.getGaussianKernel(2 * reach + 1, sigma)).to(x)  # (2 reach + 1, 1)
     maps = F.conv2d(x.flatten(0, -3)[:, None], kernel[None, None], padding=(reach, 0))
@@ -186,85 +151,21 @@ def _blurred(x: Tensor, sigma: float) -> Tensor:
 
 
 def _signs(changes: Tensor, picture: Tensor, scale: int) -> Tensor:
-    """1 for each change that makes the picture brighter, or else more detailed, and -1 for each that does the opposite.
-
-    (count, windows, 3, height, width) and (1, windows, 3, height, width) -> (count,).
-    """
+    """Return for each change, (count, windows, 3, h, w), the sign that brightens the picture, or else adds detail."""
     luma = torch.einsum("j,nkjhw->nkhw", torch.tensor(YCC[0], device=changes.device), changes)
     brighter = luma.mean((1, 2, 3))
     fine = picture - _blurred(picture, LUMA_BLUR * scale)
-    # half the derivative of the fine detail's energy along the change
-    detail = ((changes - _blurred(changes, LUMA_BLUR * scale)) * fine).flatten(1).sum(1)
+    finer = changes - _blurred(changes, LUMA_BLUR * scale)
+    detail = (finer * fine).flatten(1).sum(1)  # half the derivative of the energy of fine detail
     clear = brighter.abs() > BRIGHTER * luma.square().mean((1, 2, 3)).sqrt()
     return torch.where(torch.where(clear, brighter, detail) < 0, -1.0, 1.0)
 
 
-def _check(sampler: sr.Sampler, count: int, iterations: int) -> None:
-    if not isinstance(sampler, sr.Sampler):
-        raise TypeError(f"directions need a Sampler, Sampler(model, lr), not {type(sampler).__name__}")
-    for name, value in (("count", count), ("iterations", iterations)):
-        if not isinstance(value, int | np.integer):
-            raise TypeError(f"{name} must be a whole number, not {value!r}")
-    if iterations < 0:
-        raise ValueError(f"iterations must be 0 or more, not {iterations}")
-    if not 1 <= count <= sr.LATENTS - SPARE:
-        raise ValueError(f"count must be 1 to {sr.LATENTS - SPARE}, not {count!r}")
-
-
-def picture_of_steps(sampler: sr.Sampler) -> Callable[[Tensor], Tensor]:
-    """The windows' pixels as a function of steps along the latents, which is what :func:`find` differentiates.
-
-    The function takes n steps, (n, 1024), in standard deviations of the prior, each taken by every tile from its noise,
-    and returns the windows in [0, 1], neither clipped nor rounded, (n, windows, 3, height, width).
-    """
-    parts = _Parts(sampler)
-    model, consistency = sampler.model, sampler.consistency
-
-    def picture(steps: Tensor) -> Tensor:
-        n = len(steps)
-        z = sr.PRIOR_SD * parts.g[:, None] * (parts.eps[:, None] + steps)  # (windows, n, 1024)
-        maps = model.latent_map(z.flatten(0, 1)).unflatten(0, (-1, n))
-        maps = torch.cat([m[(..., *inner)] for m, inner in zip(maps, parts.inner, strict=True)])
-        lr, code, up = (x.repeat_interleave(n, 0) for x in (parts.lr, parts.code, parts.up))
-        answer = model.reconstruct(code, maps, up)
-        answer = sr.consistent(answer, lr, model.scale) if consistency else answer
-        return answer.unflatten(0, (-1, n)).transpose(0, 1)
-
-    return picture
-
-
-class _Parts:
-    """What the decoder reads in the windows: LR, code, enlarged LR, g and noise, a row for each window."""
-
-    def __init__(self, sampler: sr.Sampler) -> None:
-        chosen, scale = windows(sampler), sampler.model.scale
-        tiles = [window.tile for window in chosen]
-        self.inner = [window.inner for window in chosen]
-        code, up = sampler.encoded(sampler.rect)
-        self.lr, self.code = (self._cut(x, chosen, 1) for x in (sampler.pixels, code))
-        self.up = self._cut(up, chosen, scale)
-        self.g = sampler.field.g[tiles].clone()
-        self.eps = sr.noise(0, sampler.tiles)[tiles].to(self.g.device)
-
-    @staticmethod
-    def _cut(x: Tensor, chosen: list[Window], scale: int) -> Tensor:
-        """The windows of a map; a clone, because what inference mode made cannot be differentiated."""
-        places = [tuple(slice(scale * i.start, scale * i.stop) for i in window.outer) for window in chosen]
-        return torch.cat([x[(..., *place)] for place in places]).clone()
+_noise = lru_cache(4)(sr.noise)  # a slider moves between two seeds, and large images take a while
 
 
 def noise_at(seed: float, tiles: int) -> Tensor:
-    """The noise of a seed on the line of seeds, (tiles, 1024).
-
-    At a whole number it is :func:`srvae_core.noise` of that seed. Between two whole numbers it runs along the arc from
-    the one's noise to the other's, which keeps the variance: at 12.25 it is cos(pi / 8) noise(12) + sin(pi / 8)
-    noise(13).
-
-    Raises:
-        ValueError: the seed is no number of at least 0 and below 2**53 (beyond which floats miss whole numbers).
-    """
-    if not isinstance(seed, int | float | np.number) or not 0 <= seed < SEED_LIMIT:
-        raise ValueError(f"seed must be a number of at least 0 and below 2**53, not {seed!r}")
+    """Return the noise of a seed, (tiles, 1024): at 12.25 it is cos(pi / 8) noise(12) + sin(pi / 8) noise(13)."""
     whole = math.floor(seed)
     eps = _noise(whole, tiles).clone()
     if angle := (float(seed) - whole) * math.pi / 2:
@@ -272,38 +173,16 @@ def noise_at(seed: float, tiles: int) -> Tensor:
     return eps
 
 
-@lru_cache(4)  # a slider moves between two samples, and the noise of a large photograph takes a while
-def _noise(seed: int, tiles: int) -> Tensor:
-    return sr.noise(seed, tiles)
-
-
 def steer(
-    tiles: int,
-    seed: float,
-    temperature: float,
-    *,
-    directions: Directions | None = None,
-    amounts: Sequence[float] = (),
+    tiles: int, seed: float, temperature: float, *, directions: Directions | None = None, amounts: Sequence[float] = ()
 ) -> Tensor:
-    """The eps, (tiles, 1024), of some settings, for ``sampler(temperature=1, eps=...)``.
+    """Return the eps of some settings, (tiles, 1024), for ``sampler(temperature=1, eps=...)``.
 
-    Args:
-        tiles: of the image, ``sampler.tiles``.
-        seed: of the noise, see :func:`noise_at`.
-        temperature: multiplies the noise, but not the steps along the directions.
-        directions: from :func:`find`.
-        amounts: steps along the directions in standard deviations of the prior, at most as many as there are.
-
-    Raises:
-        ValueError: the seed is below 0, 2**53 or more, or no number, the temperature below 0 or infinite, an amount no
-            finite number, or there are more amounts than directions.
+    The temperature multiplies the noise of :func:`noise_at`, but not the amounts, which are steps along the first
+    directions in standard deviations of the prior.
     """
-    sr.noise_generator(0, temperature)  # which refuses a temperature that there is not
+    sr.noise_generator(0, temperature)  # raises ValueError for a temperature out of range
     eps = temperature * noise_at(seed, tiles)
-    if len(amounts) > (0 if directions is None else len(directions.vectors)):
-        raise ValueError(f"{len(amounts)} amounts for fewer directions")
-    if not np.isfinite(np.asarray(amounts, float)).all():
-        raise ValueError(f"amounts must be finite numbers, not {list(amounts)}")
-    for amount, vector in zip(amounts, () if directions is None else directions.vectors, strict=False):
-        eps = eps + amount * vector
+    for i, amount in enumerate(amounts):
+        eps = eps + amount * directions.vectors[i]
     return eps

@@ -1,11 +1,10 @@
-"""The release's own ways, kept so that what it did can be done again: its weights files, its tiles, its self-ensemble.
+"""The release's Caffe weights, its test on overlapping tiles, and the self-ensemble.
 
     from srvae import release
     model = release.load_caffemodel("VAE_SR_4x_iter_105000.caffemodel", scale=4)
     out = release.super_resolve(lr, model, self_ensemble=True)
 
-The release computes every place in four tiles, and that eight times over. The project's own way to an answer,
-``srvae_core.super_resolve``, computes it once.
+The release computes every pixel in four tiles for each of eight turns; ``srvae_core.super_resolve`` computes it once.
 """
 
 from __future__ import annotations
@@ -19,16 +18,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 from torch import Tensor
 from tqdm import tqdm
 
 import srvae_core as sr
 
-MOST_PARTS = 20_000  # layers and blobs in a file; the release's training nets have some hundred
-MOST_AXES = 32  # of a blob, as in Caffe
-NAMED = 100  # layers in a warning
-STRIDE = sr.PATCH // 2  # between the release's tiles
+STRIDE = sr.PATCH // 2  # pixels between the release's tiles
 
 
 # -- .caffemodel files --------------------------------------------------------------------------------------
@@ -36,11 +31,13 @@ STRIDE = sr.PATCH // 2  # between the release's tiles
 
 @cache
 def caffe_net_message() -> Callable:
-    """The part of caffe.proto that holds weights (field numbers from the published caffe.proto, BSD).
+    """Return the message class of weights files (field numbers from the published caffe.proto, BSD).
 
-    ``data`` is a packed list of floats there; packed lists and byte strings look the same on the wire, and
-    as bytes the 25 million numbers of generator1 need no Python objects.
+    There ``data`` is a packed list of floats, which has the encoding of bytes. Read as bytes, the 25 million numbers of
+    generator1 need no Python objects.
     """
+    from google.protobuf import descriptor_pb2, descriptor_pool, message_factory  # training machines may lack it
+
     file = descriptor_pb2.FileDescriptorProto(name="srvae_caffe.proto", package="srvae_caffe", syntax="proto2")
     kinds = {"str": 9, "msg": 11, "bytes": 12, "int64": 3, "int32": 5}
     for message, fields in {
@@ -71,32 +68,20 @@ def caffe_net_message() -> Callable:
 
 
 def _caffe_blobs(path: Path) -> dict[str, Sequence]:
-    """The blobs (protobuf messages) of a .caffemodel file's layers, by layer name."""
-    if path.is_dir():
-        raise ValueError(f"{path} is a folder, no .caffemodel")
+    """Return the blobs (protobuf messages) of a .caffemodel file by layer name."""
     net, data = caffe_net_message()(), path.read_bytes()
     try:
         net.ParseFromString(data)
     except Exception as error:  # protobuf's DecodeError lives in a private module of some backends
-        raise ValueError(f"{path} is no readable .caffemodel, perhaps cut short: {error}") from error
-    # Two or three bytes of a file are an empty layer or blob, of which Python would make an object of hundreds.
-    count = len(net.layers) + len(net.layer)
-    if count <= MOST_PARTS:
-        count += sum(len(layer.blobs) for layer in [*net.layers, *net.layer])
-    if count > MOST_PARTS:
-        raise ValueError(f"{path} is no .caffemodel of a network: it holds {count:,} layers and blobs")
+        raise ValueError(f"{path} is not a readable .caffemodel, perhaps cut short: {error}") from error
     blobs = {layer.name: layer.blobs for layer in [*net.layers, *net.layer] if layer.blobs}
-    if not all(isinstance(name, str) for name in blobs):  # protobuf gives bytes for what is no UTF-8
-        raise ValueError(f"{path} is no readable .caffemodel: a layer's name is no text")
     if not blobs:
-        raise ValueError(f"{path} is no .caffemodel: it holds no layer with weights")
+        raise ValueError(f"{path} holds no layer with weights")
     return blobs
 
 
 def _array(blob: object, where: str) -> Tensor:
-    """A blob's numbers in the shape that it says, float32."""
-    if len(blob.shape.dim) > MOST_AXES:  # millions of factors would be multiplied for hours
-        raise ValueError(f"{where} says a shape of {len(blob.shape.dim):,} axes")
+    """Return a blob as float32; ``where`` names it in errors."""
     shape = tuple(blob.shape.dim) or (blob.num, blob.channels, blob.height, blob.width)
     if min(shape) < 0 or len(blob.data) != 4 * math.prod(shape):
         raise ValueError(f"{where} holds {len(blob.data) / 4:g} numbers for the shape {shape}")
@@ -104,48 +89,37 @@ def _array(blob: object, where: str) -> Tensor:
 
 
 def read_caffemodel(path: str | os.PathLike) -> dict[str, list[Tensor]]:
-    """The blobs of any .caffemodel file by layer name, float32: weights, then biases.
+    """Read the blobs of any .caffemodel file by layer name, float32: weights, then biases.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: a folder, cut short, without weights, or with blobs whose shapes are not of their numbers.
+        OSError: the file cannot be opened.
+        ValueError: it is damaged or holds no weights.
     """
     return {k: [_array(b, f"{path}: {k}") for b in blobs] for k, blobs in _caffe_blobs(Path(path)).items()}
 
 
 def load_caffemodel(path: str | os.PathLike, scale: int, device: str | torch.device | None = None) -> sr.SRVAE:
-    """A model with the weights of one of the authors' Caffe nets.
+    """Load a model from one of the authors' Caffe nets, of deployment (SR) or training (SR_res), of scale 4 or 8.
 
-    Both forms of layers are read, V2 and the old V1, and both kinds of nets, deploy (SR) and training (SR_res). The
-    encoder is read where the file holds it whole. Layers that a training snapshot has besides (VGG, the
-    HR branch's copies of the features) are left aside with a warning that names them.
-
-    Args:
-        path: of the .caffemodel file.
-        scale: 4 or 8, which the file does not say.
-        device: where to put the model; None leaves it on the CPU.
+    The encoder is read if the file holds all of it. A warning names the layers that are not used, such as those of VGG
+    and the copies of the feature extractor for HR.
 
     Raises:
-        FileNotFoundError: no such file.
-        ValueError: no such scale, as :func:`read_caffemodel`, or weights that do not fit the network of that scale.
+        OSError, ValueError: as :func:`read_caffemodel`; ValueError also if the weights do not fit the scale.
     """
     blobs = _caffe_blobs(Path(path))
     encoder = {"encoder1", "encoder2", "encoder3", "ip1", "ip2", "ip3"} <= blobs.keys()
-    with torch.device("meta"):  # no numbers are drawn that would be overwritten
-        model = sr.SRVAE(scale, encoder=encoder, residual="SR_res" in blobs)  # trap 3: SR_res means add the input
+    with torch.device("meta"):  # spares the initial weights
+        model = sr.SRVAE(scale, encoder=encoder, residual="SR_res" in blobs)  # trap 3: SR_res adds the input
     tensors, state = {}, model.state_dict()
     for layer in model.layers:
         for kind, blob in zip(("weight", "bias"), blobs.get(layer.name, ()), strict=False):
             t, name = _array(blob, f"{path}: {layer.name}"), f"{layer.name}.{kind}"
-            if name not in state:  # a PReLU layer with a bias
-                raise ValueError(f"{path} does not fit the {scale}x SR-VAE: unknown {name}")
-            # V1 files pad shapes with ones.
-            alike = [n for n in t.shape if n != 1] == [n for n in state[name].shape if n != 1]
-            tensors[name] = t.view(state[name].shape) if alike else t
-    spare = [name for name in blobs if name not in {layer.name for layer in model.layers}]
-    if spare:
-        more = f" and {len(spare) - NAMED} more" if len(spare) > NAMED else ""
-        warnings.warn(f"{path}: layers left aside: {', '.join(spare[:NAMED])}{more}", stacklevel=2)
+            shape = state[name].shape if name in state else t.shape
+            same = [n for n in t.shape if n != 1] == [n for n in shape if n != 1]  # V1 files pad shapes with ones
+            tensors[name] = t.view(shape) if same else t
+    if unused := [str(name) for name in blobs if name not in {layer.name for layer in model.layers}]:
+        warnings.warn(f"{path}: layers not used: {', '.join(unused)}", stacklevel=2)
     sr.load_weights(model, tensors, path)
     return sr.for_inference(model, device)
 
@@ -165,32 +139,25 @@ def super_resolve(
     device: str | torch.device | None = None,
     as_float: bool = False,
 ) -> np.ndarray:
-    """Enlarge an image as the release tests: 128x128 tiles at stride 64, each alone, overlaps averaged.
+    """Enlarge an image as the release does: average overlapping 128x128 tiles at stride 64, each with its own noise.
 
-    Every tile has noise of its own. The last row and column of tiles end at the image's border. Images below 128
-    pixels, which crash the release (trap 5), are mirrored up to one tile.
+    The last row and column of tiles end at the image's border. Images below 128 pixels, which crash the release
+    (trap 5), are mirrored up to one tile. Arguments and result are those of ``srvae_core.super_resolve``, but for:
 
     Args:
-        lr: as for ``srvae_core.super_resolve``, and so are the others that are not named here.
-        temperature: the release's deploy nets draw at 10; None is the model's own.
+        temperature: 10 in the release's deployment nets.
         self_ensemble: average the answers to the 8 flips and rotations, as the release's notebooks do.
         consistency: back-project the answer onto the LR image, which the release does not.
-
-    Returns:
-        (s*H, s*W[, C]) of the dtype and channels of lr.
-
-    Raises:
-        TypeError, ValueError: lr is no image, or the temperature is below 0.
     """
     sr.check_model(model)
     if device is not None:
         model.to(device)
     temperature = model.temperature if temperature is None else temperature
-    turns = range(8 if self_ensemble else 1)
+    generator, turns = sr.noise_generator(seed, temperature), range(8 if self_ensemble else 1)
     pixels = sr.to_tensor(sr.as_rgb(sr.check_lr(lr))).to(sr.check_model(model))
     with torch.inference_mode():
         up = sr.network_input(pixels, model.scale, lr.dtype == np.uint8)
-        answer = _mean_of_tiles(model, up, temperature, sr.noise_generator(seed, temperature), turns, progress)
+        answer = _mean_of_tiles(model, up, temperature, generator, turns, progress)
         if consistency:
             answer = sr.consistent(answer, pixels, model.scale)
     answer = sr.to_grey(answer) if lr.ndim == 2 else answer
@@ -206,17 +173,16 @@ def self_ensemble(
     consistency: bool = True,
     as_float: bool = False,
 ) -> np.ndarray:
-    """Average the answers of ``srvae_core.Sampler`` to an image's 8 flips and rotations, each with its own noise.
+    """Average the answers of ``srvae_core.Sampler`` to the 8 flips and rotations of an image, each with its own noise.
 
-    The arguments have the meaning, and the result the form, that they have for ``srvae_core.super_resolve``. Memory
-    grows with the image.
+    Arguments and result are those of ``srvae_core.super_resolve``.
     """
     pixels = sr.to_tensor(sr.as_rgb(sr.check_lr(lr))).to(sr.check_model(model))
     temperature = model.temperature if temperature is None else temperature
     generator, mean = sr.noise_generator(seed, temperature), torch.zeros_like(pixels[..., :1, :1])
     with torch.inference_mode():
         for k in range(8):
-            turned = np.rot90(sr.as_rgb(lr), k % 4)  # as `turn` does with tensors
+            turned = np.rot90(sr.as_rgb(lr), k % 4)  # like `turn`, which takes tensors
             sampler = sr.Sampler(model, turned[:, ::-1] if k >= 4 else turned, consistency=False, cache=False)
             answer = sampler(temperature=temperature, eps=sr.noise(generator, sampler.tiles), as_float=True)
             mean = mean + unturn(sr.to_tensor(answer).to(pixels), k) / 8
@@ -225,7 +191,7 @@ def self_ensemble(
 
 
 def turn(x: Tensor, k: int) -> Tensor:
-    """The k-th of the 8 flips and rotations of (B, C, H, W)."""
+    """Return the k-th of the 8 flips and rotations of (B, C, H, W)."""
     x = torch.rot90(x, k % 4, (2, 3))
     return x.flip(3) if k >= 4 else x
 
@@ -238,10 +204,11 @@ def unturn(x: Tensor, k: int) -> Tensor:
 def _mean_of_tiles(
     model: sr.SRVAE, up: Tensor, temperature: float, generator: torch.Generator, turns: Sequence[int], progress: bool
 ) -> Tensor:
-    """The mean over turns of the answers put together from tiles: (1, 3, H, W) enlarged LR -> the same."""
+    """Return the mean answer over turns, (1, 3, H, W), from the enlarged LR image of the same shape."""
     height, width = up.shape[-2:]
-    rows, cols = (_mirrored(n).to(up.device) for n in (height, width))
-    up = up[..., rows, :][..., cols]
+    for axis, n in ((2, height), (3, width)):  # mirror small images up to one tile
+        rows = torch.from_numpy(np.pad(np.arange(n), (0, max(0, sr.PATCH - n)), mode="symmetric"))
+        up = up.index_select(axis, rows.to(up.device))
     mean, starts = torch.zeros_like(up), [tile_starts(n) for n in up.shape[-2:]]
     with tqdm(total=len(turns) * len(starts[0]) * len(starts[1]), disable=not progress, unit="tile") as bar:
         for k in turns:
@@ -259,11 +226,6 @@ def _mean_of_tiles(
     return mean[..., :height, :width]
 
 
-def _mirrored(n: int) -> Tensor:
-    """Which of n rows stand where, once they are mirrored up to a tile."""
-    return torch.from_numpy(np.pad(np.arange(n), (0, max(0, sr.PATCH - n)), mode="symmetric"))
-
-
 def tile_starts(n: int) -> list[int]:
-    """Where the tiles of n pixels begin, n at least 128: every 64, and the last one at the border."""
+    """Return the starts of the tiles of n >= 128 pixels; the last tile ends at the border."""
     return sorted({*range(0, n - sr.PATCH + 1, STRIDE), n - sr.PATCH})

@@ -1,14 +1,14 @@
-"""VGG-19 read from a user's file, and how unlike two pictures look by its features: the VGG distance.
+"""VGG-19 read from a user's file, and the VGG distance: how unlike two pictures look by its features.
 
     vgg = VGG19("vgg19.safetensors")
     vgg.distances([answer, sample], original, border=4)  # lower is better; 0 for the original itself
 
-The file is not shipped. Training's VGG term (``training.perceptual.VGG``) reads the same files.
+The file is not shipped. Training compares pictures by the same network (``training.perceptual``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,64 +23,41 @@ BLOCKS = (2, 2, 4, 4, 4)  # convolutions between two poolings
 NAMES = [f"conv{block}_{i}" for block, depth in enumerate(BLOCKS, 1) for i in range(1, depth + 1)]
 POOLED = ("conv1_2", "conv2_2", "conv3_4", "conv4_4")  # a pooling follows
 COMPARED = POOLED[:3]  # layers of the distance; their maps have 1, 1/2 and 1/4 of the picture's height and width
-TILE = 256  # pixels a side of what is compared at once, a multiple of 4, so that poolings fall where they would
+TILE = 256  # pixels a side of a tile, a multiple of 4, so that tiling does not shift the poolings
 HALO = 24  # pixels around a tile; a feature of conv3_4 sees 22 on each side
-
-Layers = Mapping[str, Sequence[Tensor]]  # weights and biases by name
-
-
-def pair_of(tensors: Mapping[str, Tensor], name: str) -> list[Tensor]:
-    """A layer's weights and biases, as far as they are there."""
-    return [tensors[key] for key in (f"{name}.weight", f"{name}.bias") if key in tensors]
-
-
-def check_chain(layers: Layers, kernels: Mapping[str, int], file: str | Path) -> None:
-    """Make sure that layers are convolutions of which each reads what the one before gives, from three colours on.
-
-    Raises:
-        ValueError: they are not; it names the first that does not fit, and the file.
-    """
-    channels = 3
-    for name, edge in kernels.items():
-        shapes = [tuple(t.shape) for t in layers.get(name, ()) if t.is_floating_point()]
-        count = shapes[0][0] if shapes and shapes[0] else 0
-        if not count or shapes != [(count, channels, edge, edge), (count,)]:
-            found = " with ".join(map(str, shapes)) or "missing"
-            raise ValueError(f"{file}: {name} must be (N, {channels}, {edge}, {edge}) with (N,) biases, and is {found}")
-        channels = count
 
 
 def read_layers(file: Path) -> dict[str, list[Tensor]]:
-    """Weights and biases by Caffe's names; colour turns RGB in [0, 1] into what the first layer was trained on.
+    """Read weights and biases by Caffe's names; ``colour`` maps RGB in [0, 1] to the first layer's input.
 
     Raises:
-        ValueError: no .caffemodel or .safetensors file, or one that cannot be read.
+        ValueError: the file is neither .caffemodel nor .safetensors, or it is damaged.
     """
     if file.suffix == ".caffemodel":
+        layers = {name: [t[0], t[-1].flatten()] for name, t in release.read_caffemodel(file).items() if name in NAMES}
         bgr = torch.eye(3).flip(0)[:, :, None, None] * 255
-        blobs = {k: t for k, t in release.read_caffemodel(file).items() if k in NAMES}
-        caffe = {k: [*t[:1], *(bias.flatten() for bias in t[1:])] for k, t in blobs.items()}
-        return caffe | {"colour": [bgr, torch.tensor([-103.939, -116.779, -123.68])]}
+        return layers | {"colour": [bgr, torch.tensor([-103.939, -116.779, -123.68])]}
     if file.suffix != ".safetensors":
-        raise ValueError(
-            f"{file}: VGG-19 is read from .caffemodel or .safetensors files; nothing is unpickled, so save the "
-            "tensors of a .pth file with safetensors.torch.save_file first"
-        )
+        raise ValueError(f"{file}: VGG-19 is read from .caffemodel or .safetensors files (pickles are not opened)")
     tensors, _ = sr.read_weights(file)
-    if "features.0.weight" not in tensors:
-        return {n: pair_of(tensors, n) for n in ("colour", *NAMES) if f"{n}.weight" in tensors}
-    numbers = [i for i in range(36) if f"features.{i}.weight" in tensors]  # between ReLUs and poolings
-    mean, sd = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
-    layers = {n: pair_of(tensors, f"features.{i}") for n, i in zip(NAMES, numbers, strict=False)}
-    return layers | {"colour": [torch.diag(1 / sd)[:, :, None, None], -mean / sd]}
+    layers = {name.removesuffix(".weight"): t for name, t in tensors.items() if name.endswith(".weight")}
+    layers = {name: [t, tensors.get(f"{name}.bias", t)] for name, t in layers.items()}
+    if "features.0" in layers:  # torchvision numbers ReLUs and poolings, too
+        numbers = sorted(int(name.removeprefix("features.")) for name in layers if name.startswith("features."))
+        mean, sd = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        named = {name: layers[f"features.{i}"] for name, i in zip(NAMES, numbers, strict=False)}
+        return named | {"colour": [torch.diag(1 / sd)[:, :, None, None], -mean / sd]}
+    distilled = {name: f"conv{name[4]}_{name[5:]}" for name in layers if len(name) == 6 and name[4:].isdigit()}
+    return {distilled.get(name, "colour" if name == "conv0" else name): pair for name, pair in layers.items()}
 
 
 class VGG19:
-    """The convolutions of a VGG-19, as far as a file has them, and the distance of pictures by their features.
+    """The convolutions of a VGG-19, as far as a file has them.
 
     Args:
-        file: a VGG-19, as the authors' ``VGG_ILSVRC_19_layers.caffemodel``, as .safetensors with torchvision's names
-            (features.0.weight ...), or as .safetensors with Caffe's names and a ``colour`` layer.
+        file: the authors' ``VGG_ILSVRC_19_layers.caffemodel``; a .safetensors with torchvision's names
+            (features.0.weight ...) or with Caffe's names and a ``colour`` layer; or a distilled VGG-19 of fewer
+            channels (conv0, conv11, conv12 ...).
         device: where to keep it.
 
     Attributes:
@@ -89,68 +66,67 @@ class VGG19:
         description: the file's name and its last layer.
 
     Raises:
-        ValueError: no VGG-19 file.
+        ValueError: the file holds no VGG-19.
     """
 
     def __init__(self, file: str | Path, device: str | torch.device = "cpu") -> None:
-        file = Path(file)
-        layers = read_layers(file)
-        self.names = [n for n in NAMES if n in layers]
-        if "colour" not in layers or not self.names or self.names != NAMES[: len(self.names)]:
-            raise ValueError(
-                f"{file} holds no VGG-19: conv1_1, conv1_2, ... and, with Caffe's names, colour are needed"
-            )
-        check_chain(layers, {"colour": 1} | dict.fromkeys(self.names, 3), file)
-        self.description = f"{file.name}, {self.names[-1]}"
-        self.layers = {n: [t.float().to(device) for t in layers[n]] for n in ("colour", *self.names)}
+        layers = read_layers(Path(file))
+        self.names = [name for name in NAMES if name in layers]
+        if not self.names or self.names != NAMES[: len(self.names)]:
+            raise ValueError(f"{file} holds no VGG-19: it needs the layers conv1_1, conv1_2 and so on without a gap")
+        channels = 3
+        for name in ("colour", *self.names):
+            weight, bias = layers.get(name, [torch.empty(0)] * 2)
+            edge = 1 if name == "colour" else 3
+            if weight.shape[1:] != (channels, edge, edge) or bias.shape != weight.shape[:1]:
+                raise ValueError(
+                    f"{file}: {name} must be (N, {channels}, {edge}, {edge}) with N biases, not {tuple(weight.shape)}"
+                )
+            channels = len(weight)
+        self.description = f"{Path(file).name}, {self.names[-1]}"
+        self.layers = {name: [t.float().to(device) for t in layers[name]] for name in ("colour", *self.names)}
 
-    def check_depth(self) -> None:
-        """Raise ValueError where the file has too few layers for the distance."""
-        if COMPARED[-1] not in self.names:
-            file, last = self.description.rsplit(", ", 1)
-            raise ValueError(
-                f"the last layer of {file} is {last}, but the VGG distance needs those up to {COMPARED[-1]}"
-            )
-
-    def appearance(self, x: Tensor) -> list[Tensor]:
-        """Features after the ReLU of :data:`COMPARED`, max pooling between, channels of unit length at each place.
+    def features(self, x: Tensor, wanted: Sequence[str], pool: Callable[[Tensor, int], Tensor]) -> list[Tensor]:
+        """Compute the outputs of some layers before their ReLU.
 
         Args:
             x: (B, 3, H, W) in [0, 1].
-
-        Returns:
-            (B, C, H, W), (B, C', H // 2, W // 2) and (B, C'', H // 4, W // 4).
+            wanted: names of layers, in order.
+            pool: ``F.max_pool2d``, or ``F.avg_pool2d`` as in the release's "modified VGG".
 
         Raises:
-            ValueError: the file has not so many layers.
+            ValueError: the file lacks one of these layers.
         """
-        self.check_depth()
-        h, seen = F.conv2d(x, *self.layers["colour"]), []
-        for name in self.names[: self.names.index(COMPARED[-1]) + 1]:
-            h = F.relu(F.conv2d(h, *self.layers[name], padding=1))
-            if name in COMPARED:
-                seen.append(h / (h.square().sum(1, keepdim=True) + 1e-10).sqrt())
-                h = h if name == COMPARED[-1] else F.max_pool2d(h, 2)
-        return seen
+        if wanted[-1] not in self.names:
+            raise ValueError(f"a VGG-19 up to {wanted[-1]} is needed; {self.description.replace(', ', ' ends at ')}")
+        h, found = F.conv2d(x, *self.layers["colour"]), []
+        for i, name in enumerate(self.names):
+            h = F.conv2d(F.relu(h) if i else h, *self.layers[name], padding=1)
+            if name in wanted:
+                found.append(h)
+            if name == wanted[-1]:
+                break
+            if name in POOLED:
+                h = pool(F.relu(h), 2)
+        return found
+
+    def appearance(self, x: Tensor) -> list[Tensor]:
+        """Compute features after the ReLU of :data:`COMPARED`, with channels of unit length at each place."""
+        seen = [F.relu(h) for h in self.features(x, COMPARED, F.max_pool2d)]
+        return [h / (h.square().sum(1, keepdim=True) + 1e-10).sqrt() for h in seen]
 
     def distance(self, x: Tensor, y: Tensor) -> Tensor:
-        """How unlike two pictures look, lower is better: (B, 3, H, W) twice, in [0, 1] -> (B,).
+        """Compute how unlike two pictures look, lower is better: (B, 3, H, W) twice, in [0, 1] -> (B,).
 
         In the form of LPIPS (Zhang et al., 2018) without its learned weights: squared difference of
         :meth:`appearance` summed over channels, mean over places and layers.
-
-        Raises:
-            ValueError: as for :meth:`appearance`.
         """
         layers = zip(self.appearance(x), self.appearance(y), strict=True)
         return torch.stack([(a - b).square().sum(1).mean((1, 2)) for a, b in layers]).mean(0)
 
     @torch.inference_mode()
     def distances(self, pictures: Sequence[np.ndarray], original: np.ndarray, border: int = 0) -> list[float]:
-        """:meth:`distance` of several pictures from one original, computed tile by tile.
-
-        That is the same number but for rounding. Beside copies of the pictures it takes 0.4 GiB at most, and the
-        original's features are computed once.
+        """Compute :meth:`distance` of several pictures from one original in tiles, in at most 0.4 GiB.
 
         Args:
             pictures: (H, W, 3) or (H, W), uint8, uint16 or float in [0, 1].
@@ -158,8 +134,8 @@ class VGG19:
             border: pixels left out on every side; by custom the scale.
 
         Raises:
-            TypeError: no images.
-            ValueError: no images, sizes that differ, fewer than 4x4 pixels left, or as for :meth:`appearance`.
+            TypeError, ValueError: invalid images, sizes that differ, fewer than 4x4 pixels left, or a file with too few
+                layers.
         """
         target, *others = (self._inner(image, border) for image in (original, *pictures))
         for image, x in zip(pictures, others, strict=True):
@@ -177,7 +153,7 @@ class VGG19:
         return (sums / places).mean(1).tolist()
 
     def _inner(self, image: np.ndarray, border: int) -> Tensor:
-        """The colours of an image without a border, (1, 3, H, W) in [0, 1]."""
+        """Crop the border and convert an image to (1, 3, H, W) in [0, 1]."""
         height, width = sr.check_image(image).shape[:2]
         if border < 0 or min(height, width) - 2 * border < 4:
             raise ValueError(f"a border of {border} leaves fewer than 4x4 of {height}x{width} pixels")
@@ -185,15 +161,8 @@ class VGG19:
         return x.float().clamp(0, 1).to(self.layers["colour"][0].device)
 
 
-def distance_network(file: str | Path) -> VGG19:
-    """A file's network, which is known to have the layers of the distance; raises ValueError where it has not."""
-    network = VGG19(file)
-    network.check_depth()
-    return network
-
-
 def _tiles(height: int, width: int) -> Iterator[tuple[tuple[slice, ...], tuple[int, int, int, int]]]:
-    """Windows of a picture, as an index of (1, 3, H, W), and the part of each that counts, in the window's pixels."""
+    """Yield windows of (1, 3, H, W), and the part of each window without its halo, in the window's pixels."""
     for top in range(0, height, TILE):
         for left in range(0, width, TILE):
             y, x = max(0, top - HALO), max(0, left - HALO)

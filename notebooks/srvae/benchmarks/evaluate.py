@@ -1,103 +1,148 @@
-"""Scores of models, bicubic and other methods on image sets, into data/results.csv.
+"""Scores of models and of bicubic enlargement on image sets, written into data/results.csv.
 
-    rows = evaluate(["4x-D"], ["bundled", "Set5"])  # what is there already is kept, what was interrupted goes on
-
-The tables of the README and the figures read that file and nothing else.
+rows = evaluate(["4x-D"], ["bundled", "Set5"])  # computes the rows that the file lacks
 """
 
 from __future__ import annotations
 
+import sys
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from itertools import groupby
-from operator import attrgetter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
 import srvae_core as sr
-from srvae import metrics
-from srvae.csvfiles import RESULTS, Row, check_writable
-from srvae.vgg import distance_network
+from srvae import metrics, release
+from srvae.csvfiles import RESULTS, Row, check_writable, read_csv, weights_version, write_csv
+from srvae.vgg import VGG19
 
-from .answers import SETTINGS, Answers
-from .jobs import Job, jobs, measured_models, scales_of
-from .peers import named_peers, wrong_answers
-from .results import ImageRows, Key, in_order, key_of, read_results, write_results
-from .scoring import Scoring, niqe_at_hand, pixels_of, smallest_original
-from .sets import Size, fetch, image_sizes, pair
+from .sets import fetch, image_names, pair
 
-DEFAULT_SETS = ("bundled", "Set5", "Set14")  # evaluated unless told otherwise
+DEFAULT_SETS = ("bundled", "Set5", "Set14")
+SAMPLES_PER_IMAGE = 10
+VGG_SAMPLES = 3  # of these have their VGG distance taken, which takes as long as a sample
 
 
-def check_originals(sizes: Mapping[str, Mapping[str, Size]], scales: Iterable[int]) -> None:
-    """Make sure that every original can be scored.
+@dataclass(frozen=True)
+class Setting:
+    """How a model is asked for an answer."""
 
-    Args:
-        sizes: set -> image -> height and width.
-        scales: at which it is to be.
+    temperature: float | None = None  # None is the model's own
+    as_float: bool = False  # neither clipped nor rounded to 8 bit
+    self_ensemble: bool = False  # averaged over the 8 flips and rotations
+    release: bool = False  # in the release's tiles, without back-projection
 
-    Raises:
-        ValueError: some are too small; the message names each.
+
+EVERYWHERE = ("default", "unrounded", "temperature 1")
+WAYS = ("self-ensemble", "release tiling", "release tiling, self-ensemble")  # 3 to 25 times slower
+WALK = {f"temperature {t:g}": Setting(temperature=t) for t in (0, 0.25, 0.5, 0.75, 1.25, 1.5)}
+# data/results.csv contains these names.
+SETTINGS = {
+    "default": Setting(),
+    "unrounded": Setting(as_float=True),
+    "temperature 1": Setting(temperature=1.0),
+    "self-ensemble": Setting(self_ensemble=True),
+    "release tiling": Setting(release=True, as_float=True),
+    **WALK,
+    "release tiling, self-ensemble": Setting(release=True, as_float=True, self_ensemble=True),
+}
+# The bundled photographs are large enough for NIQE; the release prints its scores of Set5.
+SET_SETTINGS = {"bundled": (*EVERYWHERE, *WALK), "Set5": (*EVERYWHERE, *WAYS)}
+
+
+@dataclass(frozen=True)
+class Method:
+    """A model, or bicubic enlargement."""
+
+    name: str
+    scale: int
+    version: str = ""
+    model: sr.SRVAE | None = None
+
+
+def named_method(model: str) -> Method:
+    """Load a model by name or path; the text after the last hyphen is its variant."""
+    loaded = sr.load_model(model)
+    sr.super_resolve(np.zeros((32, 32, 3), np.uint8), loaded)  # the first call also allocates, which takes longer
+    return Method(f"SR-VAE-{Path(model).stem.split('-')[-1]}", loaded.scale, weights_version(model), loaded)
+
+
+def answer(method: Method, lr: np.ndarray, setting: Setting) -> tuple[list[np.ndarray], float]:
+    """Return a method's answers to an LR image, several at temperatures above 0, and the seconds of the first."""
+    model, options = method.model, {"temperature": setting.temperature, "as_float": setting.as_float}
+    sampler, start = None, time.perf_counter()
+    if model is None:
+        first = sr.enlarge(lr, method.scale)
+    elif setting.release:
+        first = release.super_resolve(lr, model, self_ensemble=setting.self_ensemble, **options)
+    elif setting.self_ensemble:
+        first = release.self_ensemble(lr, model, **options)
+    else:
+        options["temperature"] = model.temperature if setting.temperature is None else setting.temperature
+        sampler = sr.Sampler(model, lr)
+        first = sampler(0, **options)
+    seconds = time.perf_counter() - start
+    more = range(1, SAMPLES_PER_IMAGE) if setting.temperature else ()
+    return [first, *(sampler(seed, **options) for seed in more)], seconds
+
+
+@cache
+def niqe_at_hand() -> bool:
+    """Return whether NIQE's model is at hand or can be downloaded; print the reason once if not."""
+    try:
+        metrics.natural_model()
+    except RuntimeError as error:
+        print(f"NIQE is left out: {error}", file=sys.stderr)
+        return False
+    return True
+
+
+def niqe(image: np.ndarray, border: int) -> float:
+    """Return the NIQE of an image without its border; NaN if NIQE's model is missing or the image is too small."""
+    try:
+        return metrics.niqe(image, border) if niqe_at_hand() else np.nan
+    except ValueError:
+        return np.nan
+
+
+def score(
+    answers: Sequence[np.ndarray], hr: np.ndarray, lr: np.ndarray, scale: int, vgg: VGG19 | None = None
+) -> dict[str, float]:
+    """Return the mean scores of answers, (s*H, s*W, 3), to an LR image; NaN for a score that cannot be computed.
+
+    PSNR, SSIM, NIQE and VGG distance leave out a border as wide as the scale. The VGG distance is that of the first
+    :data:`VGG_SAMPLES` answers. Diversity needs two or more.
     """
-    scale = max(scales)
-    least = smallest_original(scale)
-    small = [
-        f"{name} of {dataset} has {height}x{width}"
-        for dataset, images in sizes.items()
-        for name, (height, width) in images.items()
-        if min(height, width) < least
-    ]
-    if small:
-        raise ValueError(f"at {scale}x an original needs {least}x{least} pixels to be scored: {'; '.join(small)}")
+    fidelity = [metrics.fidelity(image, hr, scale) for image in answers]
+    return {
+        "psnr": float(np.mean([row["psnr"] for row in fidelity])),
+        "ssim": float(np.mean([row["ssim"] for row in fidelity])),
+        "niqe": float(np.mean([niqe(image, scale) for image in answers])),
+        "vgg": float(np.mean(vgg.distances(answers[:VGG_SAMPLES], hr, scale))) if vgg else np.nan,
+        "lr_psnr": float(np.mean([metrics.lr_psnr(image, lr, scale) for image in answers])),
+        "diversity": metrics.diversity(answers, hr) if len(answers) > 1 else np.nan,
+    }
 
 
-def enlarge_set(
-    model: sr.SRVAE, dataset: str = "bundled", *, edge: int | None = None, **options: object
-) -> list[dict[str, float | str]]:
-    """What the release's notebooks do: enlarge every image of a set and score it on Y; in float32, as in the tables.
-
-    Args:
-        model: from :func:`srvae_core.load_model`.
-        dataset: a name of :func:`benchmarks.sets.image_names`.
-        edge: take the middle of each image, at most so many pixels a side, a multiple of the scale; None takes all.
-        options: for :func:`srvae_core.super_resolve`.
-
-    Returns:
-        One row per image: image, bicubic, bicubic_ssim, psnr, ssim, lr_psnr, seconds; the averages last.
-
-    Raises:
-        SetMissingError: the set cannot be had.
-        ValueError: an original cannot be read or is too small, before anything is computed.
-    """
-    rows: list[dict[str, float | str]] = []
-    scale = model.scale
-    sizes = image_sizes(dataset)
-    check_originals({dataset: sizes}, [scale])
-    for name in sizes:
-        hr, lr = pair(dataset, name, scale)
-        if edge is not None:
-            hr = metrics.cut_to_middle(hr, edge)
-            lr = sr.downscale(hr, scale)
-        start = time.perf_counter()
-        answer = sr.super_resolve(lr, model, **options)
-        seconds = time.perf_counter() - start
-        bicubic = metrics.fidelity(sr.enlarge(lr, scale), hr, scale)
-        row = {"bicubic": bicubic["psnr"], "bicubic_ssim": bicubic["ssim"], **metrics.fidelity(answer, hr, scale)}
-        rows.append({"image": name, **row, "lr_psnr": metrics.lr_psnr(answer, lr, scale), "seconds": seconds})
-    means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "image"}
-    return [*rows, {"image": "average", **means}]
-
-
-def print_rows(rows: list[dict[str, float | str]], **digits: int) -> None:
-    """Print the columns named, each with so many digits: ``print_rows(rows, psnr=2, ssim=4)``."""
-    print(" " * 16 + "".join(f"{name:>14}" for name in digits))
-    for row in rows:
-        print(f"{row['image']:16}" + "".join(f"{row[name]:14.{n}f}" for name, n in digits.items()))
-
-
-# -- Evaluation ---------------------------------------------------------------------------------------------
+def score_set(method: Method, dataset: str, setting: Setting, vgg: VGG19 | None, names: Iterable[str]) -> Row:
+    """Return the mean scores of some images of a set as text: blank without a score, seconds for a megapixel."""
+    rows, pixels = [], 0
+    for name in names:
+        hr, lr = pair(dataset, name, method.scale)
+        answers, seconds = answer(method, lr, setting)
+        rows.append(score(answers, hr, lr, method.scale, vgg) | {"seconds": seconds})
+        pixels += hr.shape[0] * hr.shape[1]
+    means = {"images": str(len(rows))}
+    for name in rows[0]:
+        values = [row[name] for row in rows if not np.isnan(row[name])]
+        mean = sum(values) / pixels * 1e6 if name == "seconds" else np.mean(values) if values else np.nan
+        means[name] = "" if np.isnan(mean) else f"{mean:.4f}"
+    return means
 
 
 def evaluate(
@@ -105,118 +150,101 @@ def evaluate(
     sets: Sequence[str],
     *,
     settings: Sequence[str] = (),
-    peers: Mapping[str, str] | None = None,
     scales: Sequence[int] = (),
     results: Path = RESULTS,
     progress: bool = True,
-    niqe: bool | None = None,
     vgg: str | Path | None = None,
-    answers: Callable[[sr.SRVAE, np.ndarray], Answers] = Answers,
 ) -> list[Row]:
-    """Score models, bicubic and peers on image sets and put the rows into the results file.
+    """Score models and bicubic enlargement on image sets, and write each row into the results file at once.
 
-    A row that is there already for the same version is kept. Single images of an interrupted row come from a file
-    beside the results, so a call that is killed goes on where it was. Rows of a model evaluated here leave the file
-    if they come from other weights than its present ones. A row that lacks NIQE or the VGG distance, where that can be
-    had now, is completed: its answers are computed again, and its seconds stay.
+    A row of the same weights and number of images is kept, unless it lacks a score that can be computed now. Rows of
+    other weights of these models are removed.
 
     Args:
-        models: names or paths for ``load_model``; a path's variant is what follows the last hyphen.
+        models: names or paths for ``load_model``.
         sets: names for :func:`benchmarks.sets.image_names`.
-        settings: names from :data:`benchmarks.answers.SETTINGS`; by default those of :func:`benchmarks.answers.plan`.
-        peers: name -> folder of another method's answers (see :mod:`benchmarks.peers`), to all sets at all scales.
-        scales: at which bicubic and peers are measured; by default the models', or all if there is no model.
+        settings: names from :data:`SETTINGS`, by default those of :data:`SET_SETTINGS`.
+        scales: of bicubic enlargement, by default those of the models, or all without models.
         results: the CSV file.
-        progress: show a bar, whose remaining time counts pixels and what the settings take.
-        niqe: whether to take NIQE; None takes it where its model is at hand.
-        vgg: a VGG-19 file (see :class:`vgg.VGG19`) for the VGG distance of 8-bit answers; None leaves it out. Another
-            file gives other distances, so all rows of a results file should be of one.
-        answers: makes the answers of a model to an LR image, in the place of :class:`benchmarks.answers.Answers`.
+        progress: show a progress bar for each row.
+        vgg: a VGG-19 file (see :class:`vgg.VGG19`) for the VGG distance of 8-bit answers.
 
     Returns:
         All rows of the results file.
 
     Raises:
-        SetMissingError: a set cannot be had.
-        FileNotFoundError, ValueError: no such model, settings or scale; originals or answers of a peer that are
-            missing, damaged or of a wrong size, each of which is named; a damaged results file.
-        OSError: the results file cannot be written.
-        Nothing has been computed then, unless a disk fills up or a file vanishes meanwhile.
+        SetMissingError: a set cannot be read or downloaded.
+        OSError, ValueError: a model, a setting or a file is missing or damaged.
     """
     unknown = [name for name in settings if name not in SETTINGS]
     if unknown:
-        raise ValueError(f"no settings {unknown[0]!r}; there are: {', '.join(SETTINGS)}")
-    peers = named_peers((peers or {}).items())
-    measured = measured_models(models)
-    scales = scales_of(measured, scales)
-    network = distance_network(vgg) if vgg else None
-    check_writable(results)
-    rows, images = read_results(results), ImageRows(results)
-    sizes = _checked_sizes(sets, scales, peers, progress)
-    with_niqe = niqe_at_hand() if niqe is None else niqe  # asked once, so that all rows are alike
-    wanted = jobs(measured, sets, settings, peers, scales)
-    scoring = Scoring(images, sizes, with_niqe, network, answers)
-    done = _fill(results, _kept_rows(rows, wanted), wanted, scoring, progress)
-    return in_order(done.values())
-
-
-def _fill(results: Path, done: dict[Key, Row], wanted: list[Job], scoring: Scoring, progress: bool) -> dict[Key, Row]:
-    """Compute the rows that are not done, and write the results after each group."""
-    todo = [job for job in wanted if not scoring.is_done(done.get(job.key), job)]
-    scoring.images.forget(job.head for job in wanted if job not in todo)
-    total = sum(pixels_of(scoring.sizes[job.dataset].values(), job.scale) * job.work for job in todo)
-    layout = "{desc} {percentage:3.0f}%|{bar}| {elapsed}, {remaining} left"
-    with tqdm(total=total, disable=not progress, bar_format=layout) as bar:
-        for _, group in groupby(todo, key=attrgetter("group")):
-            made = {job.key: _completed(done.get(job.key), row) for job, row in scoring.rows(list(group), bar)}
-            done |= made
-            # After each group: the figures read this file. A call that is killed loses no more than an image.
-            write_results(results, done.values())
-            scoring.images.forget(made.values())
-    return done
-
-
-def _completed(before: Row | None, row: Row) -> Row:
-    """A new row; of the same answers' earlier one it keeps the seconds, so that times of one run stay together.
-
-    It also keeps what this call cannot take again, for want of a file.
-    """
-    if before is None or any(before[name] != row[name] for name in ("version", "images")):
-        return row
-    return {name: value or before[name] for name, value in row.items()} | {"seconds": before["seconds"]}
-
-
-def _checked_sizes(
-    sets: Sequence[str], scales: Sequence[int], peers: Mapping[str, str], progress: bool
-) -> dict[str, dict[str, Size]]:
-    """Set -> image -> height and width, once all originals and all peers' answers are known to be fit."""
+        raise ValueError(f"there is no setting {unknown[0]!r}; there are: {', '.join(SETTINGS)}")
+    network = VGG19(vgg) if vgg else None
+    methods = [named_method(name) for name in models]
+    scales = sorted(set(scales) or {method.scale for method in methods} or sr.SCALES)
+    methods = [Method("Bicubic", scale) for scale in scales] + methods
     for dataset in sets:
-        fetch(dataset, progress)
-    sizes = {dataset: image_sizes(dataset) for dataset in sets}
-    check_originals(sizes, scales)
-    _check_answers(peers, sizes, scales)
-    return sizes
+        fetch(dataset)
+    check_writable(results)
+    versions = {(method.name, str(method.scale)): method.version for method in methods}
+    rows = {(row["method"], row["scale"], row["set"], row["settings"]): row for row in read_csv(results)}
+    rows = {key: row for key, row in rows.items() if row["version"] == versions.get(key[:2], row["version"])}
+    for dataset, method in product(sets, methods):
+        images, chosen = image_names(dataset), settings or SET_SETTINGS.get(dataset, EVERYWHERE)
+        for name in chosen if method.model else ["default"]:
+            distance = None if SETTINGS[name].as_float else network
+            wanted = [score for score, can in (("niqe", niqe_at_hand()), ("vgg", distance)) if can]
+            key = (method.name, str(method.scale), dataset, name)
+            old = rows.get(key)
+            if old and old["images"] == str(len(images)) and all(old[score] for score in wanted):
+                continue
+            bar = tqdm(images, f"{method.scale}x {method.name}, {dataset}, {name}", disable=not progress)
+            head = {"method": method.name, "scale": str(method.scale), "set": dataset}
+            scores = score_set(method, dataset, SETTINGS[name], distance, bar)
+            rows[key] = head | scores | {"settings": name, "version": method.version}
+            write_csv(results, in_order(rows.values()))
+    return in_order(rows.values())
 
 
-def _check_answers(peers: Mapping[str, str], sizes: Mapping[str, Mapping[str, Size]], scales: Sequence[int]) -> None:
-    """Raise ValueError, naming every file, where peers' answers are missing, damaged or of a wrong size."""
-    wrong = [
-        phrase
-        for folder in peers.values()
-        for dataset, images in sizes.items()
-        for scale in scales
-        for phrase in wrong_answers(Path(folder), dataset, scale, images)
-    ]
-    if wrong:
-        asked = f"{', '.join(sizes)} at {' and '.join(f'{scale}x' for scale in scales)}"
-        raise ValueError(
-            f"a peer needs an answer FOLDER/SET/xSCALE/IMAGE.png to every image of {asked} "
-            f"(--sets and --scales choose these): {'; '.join(wrong)}"
-        )
+def in_order(rows: Iterable[Row]) -> list[Row]:
+    """Sort rows by scale, set, method and setting."""
+    order = {name: i for i, name in enumerate(SETTINGS)}
+    return sorted(rows, key=lambda r: (r["scale"], r["set"], r["method"], order.get(r["settings"], len(order))))
 
 
-def _kept_rows(rows: list[Row], wanted: list[Job]) -> dict[Key, Row]:
-    """Rows of the results by key, without those that other weights of a wanted model gave."""
-    versions = {(job.method, str(job.scale)): job.version for job in wanted if job.model}
-    kept = (row for row in rows if versions.get((row["method"], row["scale"]), row["version"]) == row["version"])
-    return {key_of(row): row for row in kept}
+def enlarge_set(
+    model: sr.SRVAE, dataset: str = "bundled", *, edge: int | None = None, **options: object
+) -> list[dict[str, float | str]]:
+    """Enlarge every image of a set and score it on Y, as the release's notebooks do.
+
+    Args:
+        model: from :func:`srvae_core.load_model`.
+        dataset: a name for :func:`benchmarks.sets.image_names`.
+        edge: crop each image to its middle, at most so many pixels a side, a multiple of the scale; None keeps all.
+        options: for :func:`srvae_core.super_resolve`.
+
+    Returns:
+        Rows of image, bicubic, bicubic_ssim, psnr, ssim, lr_psnr and seconds; the last row is the mean.
+    """
+    rows: list[dict[str, float | str]] = []
+    scale = model.scale
+    for name in image_names(dataset):
+        hr, lr = pair(dataset, name, scale)
+        if edge is not None:
+            hr = metrics.cut_to_middle(hr, edge)
+            lr = sr.downscale(hr, scale)
+        start = time.perf_counter()
+        enlarged = sr.super_resolve(lr, model, **options)
+        seconds = time.perf_counter() - start
+        bicubic = metrics.fidelity(sr.enlarge(lr, scale), hr, scale)
+        row = {"bicubic": bicubic["psnr"], "bicubic_ssim": bicubic["ssim"], **metrics.fidelity(enlarged, hr, scale)}
+        rows.append({"image": name, **row, "lr_psnr": metrics.lr_psnr(enlarged, lr, scale), "seconds": seconds})
+    means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0] if key != "image"}
+    return [*rows, {"image": "average", **means}]
+
+
+def print_rows(rows: list[dict[str, float | str]], **digits: int) -> None:
+    """Print some columns with so many digits each: ``print_rows(rows, psnr=2, ssim=4)``."""
+    print(" " * 16 + "".join(f"{name:>14}" for name in digits))
+    for row in rows:
+        print(f"{row['image']:16}" + "".join(f"{row[name]:14.{n}f}" for name, n in digits.items()))

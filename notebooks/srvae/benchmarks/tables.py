@@ -1,72 +1,63 @@
-"""The long tables of Paper_Figures, made of the CSV files in data/; each function gives Markdown.
+"""Markdown tables of the CSV files in data/: those of Paper_Figures and the one of README.
 
-    display(Markdown(published_table(4)))
-    display(Markdown(answers_and_samples()))
+display(Markdown(published_table(4, read_csv(PUBLISHED), read_csv(RESULTS))))
 
-Cells stay text from the file to the page, so that what is called best is what one sees to be best.
+Cells are text from the file to the page, so that the best value is the best of the values that are shown.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from itertools import product
 from operator import itemgetter
+from pathlib import Path
 
 import srvae_core as sr
-from srvae.csvfiles import PUBLISHED, RELEASE_SCORES, Row, read_csv
+from srvae import images
+from srvae.csvfiles import DATA, PUBLISHED, RESULTS, Row, read_csv
 
-from .answers import SAMPLES_PER_IMAGE, SETTINGS
-from .results import read_results
+from .evaluate import SAMPLES_PER_IMAGE, SETTINGS
 
 TABLE_SETS = ("Set5", "Set14", "BSD100", "Urban100", "Manga109")  # the columns of the paper's table
-ALL_SETS = ("bundled", *TABLE_SETS)
-HERE = " (here)"  # marks the rows that this project measured
 MODELS = ("SR-VAE-D", "SR-VAE-P")
-SAMPLES = "temperature 1"  # the settings of samples of the prior
+SAMPLES = "temperature 1"  # the setting of samples from the prior
+README = DATA.parent / "README.md"
+START_MARKER, END_MARKER = "<!-- results:start -->", "<!-- results:end -->"
 
 Cells = dict[str, tuple[str, ...]]  # set -> (PSNR, SSIM, PI) as text
 
 
 def table_lines(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """A Markdown table, line by line."""
+    """Return the lines of a Markdown table."""
     return [f"| {' | '.join(row)} |" for row in [head, ["---"] * len(head), *rows]]
 
 
-def sets_of(results: Iterable[Row]) -> list[str]:
-    """The sets that rows are of: as in the paper's table, the bundled photographs before and others after them."""
-    rank = {name: i for i, name in enumerate(ALL_SETS)}
-    return sorted({r["set"] for r in results}, key=lambda name: (rank.get(name, len(rank)), name))
-
-
 def by_key(results: Iterable[Row]) -> dict[tuple[str, str, str, str], Row]:
-    """Rows of the results by scale, method, settings and set."""
+    """Return rows of the results by scale, method, setting and set."""
     return {(r["scale"], r["method"], r["settings"], r["set"]): r for r in results}
 
 
-# -- The paper's table --------------------------------------------------------------------------------------
+def formatted(row: Row | None, **digits: int) -> str:
+    """Return some scores of a row with so many digits each, a dash for a blank one; "" without a row."""
+    return " / ".join(f"{float(row[name]):.{n}f}" if row[name] else "–" for name, n in digits.items()) if row else ""
 
 
 def paper_table(scale: int, published: list[Row], results: list[Row]) -> dict[str, Cells]:
-    """The paper's table with this project's default rows beneath: method -> set -> (PSNR, SSIM, PI) as text.
-
-    PI needs Ma's score, which cannot be had, so it is empty for rows measured here.
-    """
+    """Return the paper's rows and below them ours: method -> set -> (PSNR, SSIM, PI) as text; ours have no PI."""
     table: dict[str, Cells] = {}
     for r in published:
         if r["scale"] == str(scale):
             cell = (f"{float(r['psnr_y']):.2f}", f"{float(r['ssim_y']):.3f}", f"{float(r['pi']):.3f}")
             table.setdefault(r["method"], {})[r["dataset"]] = cell
-    # a method that the paper has as well would take its place, so the rows measured here carry a mark
     for r in sorted(results, key=itemgetter("method")):
-        if r["scale"] == str(scale) and r["settings"] in ("default", "files") and r["set"] in TABLE_SETS:
+        if r["scale"] == str(scale) and r["settings"] == "default" and r["set"] in TABLE_SETS:
             cell = (f"{float(r['psnr']):.2f}", f"{float(r['ssim']):.3f}", "")
-            table.setdefault(r["method"] + HERE, {})[r["set"]] = cell
+            table.setdefault(f"{r['method']} (here)", {})[r["set"]] = cell
     return table
 
 
 def best_values(table: dict[str, Cells]) -> dict[tuple[str, int], str]:
-    """The best text of each (set, column): PSNR and SSIM highest, PI lowest."""
+    """Return the best text of each (set, column): highest PSNR and SSIM, lowest PI."""
     best = {}
     for dataset in TABLE_SETS:
         for column, choose in enumerate((max, max, min)):  # PSNR, SSIM, PI
@@ -76,19 +67,9 @@ def best_values(table: dict[str, Cells]) -> dict[tuple[str, int], str]:
     return best
 
 
-def published_table(scale: int, published: list[Row] | None = None, results: list[Row] | None = None) -> str:
-    """The paper's table of one scale with this project's rows beneath, best values bold.
-
-    Args:
-        scale: 4 or 8.
-        published: rows of :data:`csvfiles.PUBLISHED`; read from there unless given.
-        results: rows of :data:`csvfiles.RESULTS` likewise.
-
-    Raises:
-        ValueError: a file of data/ is damaged.
-    """
-    published = read_csv(PUBLISHED) if published is None else published
-    table = paper_table(scale, published, read_results() if results is None else results)
+def published_table(scale: int, published: list[Row], results: list[Row]) -> str:
+    """Return the paper's table of one scale with our rows below, best values bold."""
+    table = paper_table(scale, published, results)
     best = best_values(table)
 
     def cell(row: Cells, dataset: str) -> str:
@@ -96,126 +77,65 @@ def published_table(scale: int, published: list[Row] | None = None, results: lis
         return " / ".join(f"**{v}**" if v and v == best[dataset, i] else v or "–" for i, v in values)
 
     rows = [[method, *(cell(row, dataset) for dataset in TABLE_SETS)] for method, row in table.items()]
-    title = f"**{scale}x**: PSNR in dB / SSIM / PI (lower is better), best values bold"
-    note = (
-        f"Rows marked “{HERE.strip(' ()')}” are this project's, at default settings. PI needs Ma's score, which "
-        "cannot be had, so it is blank there; NIQE is its other half."
-    )
-    return "\n".join([title, "", *table_lines(["method", *TABLE_SETS], rows), "", note])
+    return "\n".join(table_lines([f"{scale}x: PSNR in dB / SSIM / PI", *TABLE_SETS], rows))
 
 
-def gains(published: list[Row] | None = None, results: list[Row] | None = None) -> str:
-    """How far this project's answers are from the published ones, and P's from D's, where both have a set.
-
-    Args and errors are those of :func:`published_table`; nothing measured gives "".
-    """
-    published = read_csv(PUBLISHED) if published is None else published
-    results = read_results() if results is None else results
-    # (scale, method, set) -> PSNR and NIQE; the paper gives no NIQE
-    theirs = {(r["scale"], r["method"], r["dataset"]): (float(r["psnr_y"]), math.nan) for r in published}
-    ours = {
-        (r["scale"], r["method"], r["set"]): (float(r["psnr"]), float(r["niqe"] or "nan"))
-        for r in results
-        if r["settings"] == "default"
-    }
-    pairs = [
-        ("SR-VAE-D", "LapSRN", theirs, ", published"),
-        ("SR-VAE-D", "SR-VAE-D", theirs, ", published"),
-        ("SR-VAE-P", "SR-VAE-P", theirs, ", published"),
-        ("SR-VAE-P", "SR-VAE-D", ours, HERE),
-    ]
-    sets = [dataset for dataset in TABLE_SETS if any(key[2] == dataset for key in ours)]
-    rows = []
-    for scale, (mine, other, others, origin) in product(map(str, sr.SCALES), pairs):
-        cells = [_gap(ours.get((scale, mine, name)), others.get((scale, other, name))) for name in sets]
-        if any(cells):
-            rows.append([f"{scale}x", mine, other + origin, *cells])
-    title = (
-        "**What is gained and what is missing**: PSNR in dB (and NIQE where both are measured here), ours minus theirs"
-    )
-    return "\n".join([title, "", *table_lines(["scale", "ours", "theirs", *sets], rows)]) if rows else ""
-
-
-def _gap(mine: tuple[float, float] | None, other: tuple[float, float] | None) -> str:
-    """Differences of the scores that both have, as text."""
-    if not (mine and other):
-        return ""
-    return " / ".join(f"{x - y:+.2f}" for x, y in zip(mine, other, strict=True) if not math.isnan(x - y))
-
-
-# -- Answers and samples ------------------------------------------------------------------------------------
-
-
-def answers_and_samples(results: list[Row] | None = None) -> str:
-    """Single answers beside samples at temperature 1, on every set that was measured.
-
-    Args:
-        results: rows of :data:`csvfiles.RESULTS`; read from there unless given.
-
-    Raises:
-        ValueError: the file is damaged.
-    """
-    results = read_results() if results is None else results
-    measured, sets = by_key(results), sets_of(results)
-    kinds = {"default": "answer", "files": "answer", SAMPLES: f"samples, mean of {SAMPLES_PER_IMAGE}"}
-    rows = []
+def answers_and_samples(results: list[Row]) -> str:
+    """Return a table of answers and of samples at temperature 1 on bundled photographs and the paper's sets."""
+    count = {r["set"]: r["images"] for r in results}
+    sets = [name for name in ("bundled", *TABLE_SETS) if name in count]
+    measured, rows = by_key(results), []
     for scale, method in sorted({key[:2] for key in measured}):
-        for settings, words in kinds.items():
-            row = [measured.get((scale, method, settings, dataset)) for dataset in sets]
+        for setting, kind in (("default", " answer"), (SAMPLES, f" samples, mean of {SAMPLES_PER_IMAGE}")):
+            row = [measured.get((scale, method, setting, dataset)) for dataset in sets]
             if any(row):
-                name = f"{method} {words}" if method in MODELS else method
-                rows.append([f"{scale}x", name, *map(_scores, row)])
-    title = (
-        "**Answers and samples** (temperature 1): PSNR in dB / NIQE (lower is better) / VGG distance (lower is nearer "
-        "to the original) / LR-PSNR in dB / diversity in %"
-    )
-    images = {r["set"]: r["images"] for r in results}
-    head = ["scale", "method", *(f"{s}, {images[s]} images" for s in sets)]
-    return "\n".join([title, "", *table_lines(head, rows)])
+                cells = [formatted(r, psnr=2, niqe=2, vgg=3, lr_psnr=1, diversity=1) for r in row]
+                rows.append([f"{scale}x {method}{kind if method in MODELS else ''}", *cells])
+    scores = "PSNR in dB / NIQE / VGG distance / LR-PSNR in dB / diversity in %"
+    return "\n".join(table_lines([scores, *(f"{name}, {count[name]} images" for name in sets)], rows))
 
 
-def _scores(row: Row | None) -> str:
-    """A cell of :func:`answers_and_samples`."""
-    digits = {"psnr": 2, "niqe": 2, "vgg": 3, "lr_psnr": 1, "diversity": 1}
-    return " / ".join(f"{float(row[name]):.{n}f}" if row[name] else "–" for name, n in digits.items()) if row else ""
-
-
-# -- The release's way --------------------------------------------------------------------------------------
-
-
-def like_for_like(results: list[Row] | None = None, printed: list[Row] | None = None) -> str:
-    """From this project's way to the release's, step by step, beside what the release's notebooks print.
-
-    Args:
-        results: rows of :data:`csvfiles.RESULTS`; read from there unless given.
-        printed: rows of :data:`csvfiles.RELEASE_SCORES` likewise.
-
-    Returns:
-        Markdown; nothing measured gives "".
-
-    Raises:
-        ValueError: a file of data/ is damaged.
-    """
-    measured = by_key(read_results() if results is None else results)
-    printed = read_csv(RELEASE_SCORES) if printed is None else printed
+def like_for_like(results: list[Row], printed: list[Row]) -> str:
+    """Return a table of the ways from ours to the release's, beside the scores that its notebooks print."""
+    measured = by_key(results)
     theirs = {(r["scale"], r["method"], r["dataset"]): r for r in printed}
     ways = [name for name in SETTINGS if not name.startswith("temperature")]
-    # the first two ways are measured on every set; only sets with the others belong here
-    compared = sorted({(scale, method, name) for scale, method, settings, name in measured if settings in ways[2:]})
     rows = []
-    for scale, method, dataset in compared:
-        cells = [_speed_and_scores(measured.get((scale, method, way, dataset))) for way in ways]
-        r = theirs.get((scale, method, dataset))
-        cells.append(f"{float(r['psnr_y']):.2f} / {float(r['ssim_y']):.4f}" if r else "")
-        rows.append([f"{scale}x", method, dataset, *cells])
-    title = (
-        "**Like for like with the release**: PSNR in dB / SSIM / seconds per megapixel. The release scores unrounded "
-        "output of its own tiling with self-ensemble, without back-projection (here at the model's own temperature)"
-    )
-    head = ["scale", "method", "set", *ways, "release's notebook"]
-    return "\n".join([title, "", *table_lines(head, rows)]) if rows else ""
+    # Every set has the first two ways; only sets with the others are compared.
+    for scale, method, dataset in sorted({(s, m, name) for s, m, way, name in measured if way in ways[2:]}):
+        cells = [formatted(measured.get((scale, method, way, dataset)), psnr=2, ssim=4, seconds=1) for way in ways]
+        cells.append(formatted(theirs.get((scale, method, dataset)), psnr_y=2, ssim_y=4))
+        rows.append([f"{scale}x {method}, {dataset}", *cells])
+    return "\n".join(table_lines(["PSNR in dB / SSIM / seconds per megapixel", *ways, "release's notebook"], rows))
 
 
-def _speed_and_scores(row: Row | None) -> str:
-    """A cell of :func:`like_for_like`."""
-    return f"{float(row['psnr']):.2f} / {float(row['ssim']):.4f} / {float(row['seconds']):.1f}" if row else ""
+def readme_table(published: list[Row], results: list[Row]) -> str:
+    """Return README's table: PSNR and NIQE on Set5 and Set14 at both scales."""
+    measured = by_key(results)
+    for r in published:  # without NIQE
+        measured[r["scale"], r["method"], "published", r["dataset"]] = {"psnr": r["psnr_y"], "niqe": ""}
+    lines = {
+        "bicubic enlargement": ("Bicubic", "default"),
+        **{f"{method}, published": (method, "published") for method in ("LapSRN", *MODELS)},
+        **{f"**{method[-1]}, this project**": (method, "default") for method in MODELS},
+        **{f"{method[-1]}'s samples at temperature 1": (method, SAMPLES) for method in MODELS},
+    }
+    columns = list(product(map(str, sr.SCALES), ("Set5", "Set14")))
+    rows = [
+        [name, *(formatted(measured.get((scale, *key, dataset)), psnr=2, niqe=2) for scale, dataset in columns)]
+        for name, key in lines.items()
+    ]
+    head = ["PSNR in dB / NIQE", *(f"{scale}x {dataset}" for scale, dataset in columns)]
+    return "\n".join(table_lines(head, rows))
+
+
+def write_readme(readme: Path = README) -> None:
+    """Write :func:`readme_table` between the README's markers; ValueError if it has no markers."""
+    text = readme.read_text(encoding="utf-8")
+    before, start, rest = text.partition(START_MARKER)
+    _, end, after = rest.partition(END_MARKER)
+    if not (start and end):
+        raise ValueError(f"{readme} lacks the markers {START_MARKER} and {END_MARKER}")
+    table = readme_table(read_csv(PUBLISHED), read_csv(RESULTS))
+    with images.atomic_write(readme) as part:
+        part.write_text(f"{before}{start}\n\n{table}\n\n{end}{after}", encoding="utf-8", newline="\n")

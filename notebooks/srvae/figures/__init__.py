@@ -1,18 +1,16 @@
-"""The figures: those of the paper, and those that a paper on sampling wants. One function each.
+"""The figures of the paper and of this project. Each is a function that returns a matplotlib Figure.
 
 =============  =======================================================================================
-style          sizes, colours, how a figure is saved
-sheet          pictures at true pixels in rows, with their words on dark bands
-crops          the numbers beside pictures: data/crops.csv
-network        the architecture, every shape traced from the live model
-comparison     crops of all methods side by side, at 4x and at 8x; the first look, of both
-samples        samples of one patch, their mean, spread and error, and the best that z could do
+style          sizes, colours, saving
+sheet          rows of pictures at true pixels, with captions on dark bands
+network        the architecture, with every shape traced from the live model
+comparison     crops of all methods side by side at 4x and 8x; the hero figure of the README
+samples        samples of one patch, their mean, spread and error, and the best fit of z
 table          the paper's table with this project's rows
-results        the walk over temperatures, which samples are worth showing, quality against time
-cli            the command line of ``srvae draw``
+results        scores against the temperature, quality against time
+cli            the command ``srvae draw``
 =============  =======================================================================================
 
-Figures with scores only draw what data/results.csv holds. Those that show pictures compute them from the shipped
-models with fixed seeds and crops. The command also measures the crops, into data/crops.csv, and it is from there that
-figures take the numbers beside them. What is committed shows scikit-image's photographs only.
+Plots of scores read data/results.csv. Pictures are computed from the shipped models with fixed seeds, and the numbers
+below them from these pictures. All photographs are scikit-image's.
 """

@@ -1,9 +1,8 @@
-"""The start of the latent branch: a place for each latent, and a generator that shapes noise by the LR image.
+"""Initialisation of the latent branch: a place for each latent, and a generator that shapes the noise.
 
-Left to gradient descent from random weights, g(LR) stays the same for every patch, and sampling is not conditional.
-:func:`shape_generator` therefore starts it, in the release's very layers, where it is useful: generator1 detects
-contrast on the LR grid, and generator2, by regression, makes of that the size of what bicubic interpolation lacks at
-each latent's place. Noise then goes where the picture is uncertain.
+Trained from random weights, g(LR) stays the same for every patch, and sampling is not conditional.
+:func:`shape_generator` therefore sets the release's layers in closed form: generator1 detects contrast on the LR grid,
+and generator2 predicts from it, by regression, the error of bicubic interpolation at each latent's place.
 """
 
 from __future__ import annotations
@@ -25,28 +24,26 @@ OFFSET = 6.0  # keeps generator2's outputs above its ReLU; mvn takes it away aga
 
 
 def positions(scale: int) -> Tensor:
-    """The place of each latent on its map, (1024,) int64: 4x one latent at each of 32x32 places, 8x four at 16x16."""
+    """Return each latent's place on its map, (1024,) int64: 4x one latent at 32x32 places, 8x four at 16x16."""
     places = (sr.PATCH // scale) ** 2
     return torch.arange(sr.LATENTS) % places
 
 
 def signs() -> Tensor:
-    """+1 and -1 in turn, (1024,): g keeps a mean near 0, so that mvn changes its shape little."""
+    """Return +1 and -1 in turn, (1024,): with a mean near 0, mvn hardly changes the shape of g."""
     return 1.0 - 2.0 * (torch.arange(sr.LATENTS) % 2)
 
 
 @torch.no_grad()
 def start_latents(net: sr.SRVAE, loudness: float = 4.0) -> None:
-    """Give each latent a place: ip4 ... ip6 as signed identities onto the spatial grid.
+    """Initialise ip4 ... ip6 as signed identities onto the spatial grid, and the generator as g = +-1.
 
-    z > 0 and z < 0 go to different channels of the latent map (4x: one latent per LR pixel; 8x: four). The
-    generator starts as g = +-1 everywhere; :func:`shape_generator` does better.
+    z > 0 and z < 0 go to different channels of the latent map (4x: one latent per LR pixel; 8x: four).
 
     Args:
-        net: the model; its generator1 is held on the LR grid or not.
-        loudness: standard deviation of decoder1's weights. It makes up for the prior's 0.1, and the latents must have
-            an effect beside the LR branch's code, whose size differs between runs. Raise it where samples are nearly
-            equal after 50 steps.
+        net: the model.
+        loudness: standard deviation of decoder1's weights: it makes up for the prior's 0.1 and for the size of the LR
+            branch's code. Raise it if samples are nearly equal after 50 steps.
     """
     n = sr.LATENTS
     for layer in (net.ip4, net.ip5, net.ip6, net.generator2):
@@ -68,9 +65,10 @@ def start_latents(net: sr.SRVAE, loudness: float = 4.0) -> None:
 
 
 def contrast_detectors(scale: int) -> Tensor:
-    """Differences on the LR grid of a patch with two samples around it: (512, 3, n + 4, n + 4), n = 128 / scale.
+    """Return two detectors at each of 16x16 places, on the LR grid with two samples around a patch.
 
-    At each of 16x16 places two of them: 2x2 samples against the 4x4 around them, and left against right.
+    One compares 2x2 samples with the 4x4 around them, the other left with right: (512, 3, n + 4, n + 4), n = 128 /
+    scale.
     """
     n = sr.PATCH // scale
     stride = n // PLACES
@@ -90,45 +88,40 @@ def contrast_detectors(scale: int) -> Tensor:
 
 
 def uncertainty(up: Tensor, hr: Tensor, scale: int) -> Tensor:
-    """How much bicubic interpolation lacks at each latent's place, relative to the patch.
+    """Return the error of bicubic interpolation at each latent's place, relative to the patch.
 
     Two (B, 3, 128, 128) -> (B, 1024): root-mean-square of hr - up, of mean square 1 over the latents.
     """
     lacking = F.avg_pool2d((hr - up).square().mean(1, keepdim=True), scale).sqrt().flatten(1)
-    lacking = lacking[:, positions(scale).to(lacking.device)] + 1e-4  # nothing lacks nowhere
+    lacking = lacking[:, positions(scale).to(lacking.device)] + 1e-4  # never 0
     return lacking / lacking.square().mean(1, keepdim=True).sqrt()
 
 
 def _neighbourhoods(seen: Tensor) -> Tensor:
-    """What the detectors around each of the 16x16 places see, and the constant 1: (B, 512) -> (B, 256, 51)."""
+    """Return the detectors around each of the 16x16 places, and the constant 1: (B, 512) -> (B, 256, 51)."""
     around = F.unfold(seen.view(-1, 2, PLACES, PLACES), NEIGHBOURHOOD, padding=NEIGHBOURHOOD // 2)
     return F.pad(around, (0, 0, 0, 1), value=1.0).transpose(1, 2)
 
 
 @torch.no_grad()
 def shape_generator(net: sr.SRVAE, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-    """Start generator1 and generator2 so that g(LR) says where the picture is uncertain.
+    """Set generator1 and generator2 so that g(LR) says where the picture is uncertain.
 
-    The regression is the same at every place, from the 5x5 detectors around: with a free weight for each pair of
-    detector and latent, |g| follows the truth on new patches less well (correlation 0.32 in place of 0.41 at 4x).
+    The regression is the same at every place, from the 5x5 detectors around it. A free weight for each pair of detector
+    and latent generalises less well (correlation of |g| with the truth on new patches 0.32 instead of 0.41 at 4x).
 
     Args:
-        net: a model whose generator1 is held on the LR grid.
+        net: a model with ``grid_generator=True``.
         batches: enlarged LR and HR patches, each (B, 3, 128, 128); some 2,500 altogether.
-
-    Raises:
-        ValueError: for a model with the release's 49,152 columns.
     """
-    if not net.grid_generator:
-        raise ValueError("generator1 must be held on the LR grid: SRVAE(scale, grid_generator=True)")
-    # The layer reads Q^T up Q, and up = U lr U^T with U = Q P (polar form): P^-1 on both sides gives the LR samples.
+    # The layer gets Q^T up Q, and up = U lr U^T with U = Q P (polar form): P^-1 on both sides gives the LR samples.
     q = net.generator1.q.double().cpu()
     back = torch.linalg.inv(q.T @ sr.grid_matrix(net.scale))
     detectors = back.T @ contrast_detectors(net.scale).double() @ back
     net.generator1.weight.copy_(detectors.flatten(1))
     net.generator1.bias.zero_()
 
-    # Least squares, its sums made batch by batch. Each place holds cell x cell positions of the latents' grid.
+    # Least squares, summed batch by batch. Each place holds cell x cell positions of the latents' grid.
     edge = sr.PATCH // net.scale
     cell, squared, products = edge // PLACES, 0.0, 0.0
     for up, hr in batches:
@@ -140,7 +133,7 @@ def shape_generator(net: sr.SRVAE, batches: Iterable[tuple[Tensor, Tensor]]) -> 
     weights = torch.linalg.solve(squared + penalty, products)  # (51, cell * cell)
 
     def size(seen: Tensor) -> Tensor:
-        """The regression's answer, (B, 512) -> (B, 1024): affine in what the detectors see."""
+        """Apply the regression, which is affine in the detectors: (B, 512) -> (B, 1024)."""
         places = (_neighbourhoods(seen).double() @ weights).transpose(1, 2)
         return F.fold(places, (edge, edge), cell, stride=cell).flatten(1)[:, positions(net.scale).to(seen.device)]
 

@@ -1,18 +1,35 @@
-"""Muon for the convolutions, Adam for all else; or Adam alone, as the release has it."""
+"""Optimisers and the learning rate: Muon for convolutions with Adam for the rest, or the release's Adam."""
 
 from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
 from .config import Config
 
-DISCRIMINATOR_RATE = 4e-4  # a discriminator's peak learning rate
-OWN_RATE = ("SR_res", "feat1_1")  # first and last kernels, to Adam: Muon is for maps between hidden features
+OWN_RATE = ("SR_res", "feat1_1")  # first and last kernels, which Adam trains: Muon is for maps between hidden features
+
+
+def learning_rate(config: Config, step: int, progress: float) -> float:
+    """Return the share of the peak learning rate: a short rise, a plateau, a straight fall to 0 at the end.
+
+    Args:
+        config: ``warmup`` and ``decay``.
+        step: number of the step, from 0.
+        progress: share of the run that is done, from 0 to 1.
+    """
+    return min(1.0, (step + 1) / config.warmup, (1 - progress) / max(config.decay, 1e-6))
+
+
+def set_learning_rate(optimisers: Iterable[torch.optim.Optimizer], share: float) -> None:
+    """Set all learning rates to a share of their peaks."""
+    for optimiser in optimisers:
+        for group in optimiser.param_groups:
+            group["lr"] = share * group["peak"]
 
 
 class Muon(torch.optim.Optimizer):
@@ -24,13 +41,13 @@ class Muon(torch.optim.Optimizer):
     of an 8x step there.
 
     Args:
-        params: kernels, or groups of them; every one needs a gradient in every step.
+        params: kernels, each with a gradient in every step.
         lr: learning rate.
     """
 
     COEFFICIENTS, STEPS, MOMENTUM = (3.4445, -4.775, 2.0315), 5, 0.95
 
-    def __init__(self, params: Iterable[nn.Parameter] | list[dict], lr: float) -> None:
+    def __init__(self, params: Iterable[nn.Parameter], lr: float) -> None:
         super().__init__(params, {"lr": lr})
 
     @torch.no_grad()
@@ -57,7 +74,7 @@ class Muon(torch.optim.Optimizer):
 
     @classmethod
     def orthogonal(cls, matrices: Tensor) -> Tensor:
-        """Matrices, float32 (..., M, N), with each singular value moved to 1 +- 0.3 (Newton-Schulz)."""
+        """Move each singular value of float32 matrices, (..., M, N), to 1 +- 0.3 (Newton-Schulz)."""
         if matrices.shape[-2] > matrices.shape[-1]:
             return cls.orthogonal(matrices.mT).mT
         matrices = matrices / matrices.norm(dim=(-2, -1), keepdim=True).clamp(min=1e-7)  # no singular value above 1
@@ -67,20 +84,19 @@ class Muon(torch.optim.Optimizer):
 
     @classmethod
     def iterate(cls, x: Tensor) -> Tensor:
-        """X <- (a + b X X^T + c (X X^T)^2) X, some times, for X of (B, M, N)."""
+        """Repeat X <- (a + b X X^T + c (X X^T)^2) X for X of (B, M, N)."""
         a, b, c = cls.COEFFICIENTS
         for _ in range(cls.STEPS):
             gram = x @ x.mT
-            polynomial = torch.baddbmm(gram, gram, gram, beta=b, alpha=c)
-            x = torch.baddbmm(x, polynomial, x, beta=a)
+            x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
         return x
 
     @classmethod
     def _gram_factor(cls, gram: Tensor) -> Tensor:
-        """All steps of the iteration as one matrix to multiply X by, from G = X X^T, (..., M, M).
+        """Return all iterations as one matrix to multiply X by, from G = X X^T, (..., M, M).
 
-        Each step multiplies X by the polynomial P = a + b G + c G^2, and so G by P on both sides. These commute, all
-        being polynomials of the first G, which saves a product in the first step and two in the last.
+        Each iteration multiplies X by P = a + b G + c G^2, and so G by P on both sides. All are polynomials of the
+        first G and commute, which saves a product in the first iteration and two in the last.
         """
         a, b, c = cls.COEFFICIENTS
         identity = torch.eye(gram.shape[-1], device=gram.device)
@@ -90,15 +106,15 @@ class Muon(torch.optim.Optimizer):
             factor = polynomial if factor is None else polynomial @ factor
             if step + 1 < cls.STEPS:
                 gram = polynomial @ gram @ polynomial
-                gram = (gram + gram.mT) / 2  # rounding would add up to something that is no Gram matrix
+                gram = (gram + gram.mT) / 2  # a Gram matrix is symmetric; rounding errors would add up
         return factor
 
 
 def adam_settings(name: str, config: Config) -> dict[str, float]:
-    """Adam's learning rate and weight decay for a parameter: beside Muon, or the release's."""
+    """Return Adam's learning rate and weight decay for a parameter: beside Muon, or as in the release."""
     if config.optimiser == "muon":
         share = 1.0
-        if config.stage == "latents":
+        if config.stage != "answer":
             # Large fully connected layers move far by small steps of each weight, and forget where things are.
             share = 0.2 if name.startswith("generator") else 0.03 if name.startswith("ip") else 1.0
         return {"lr": config.lr * 0.3 * share}
@@ -107,43 +123,19 @@ def adam_settings(name: str, config: Config) -> dict[str, float]:
     return {"lr": config.lr, "weight_decay": 1e-4}
 
 
-def build_optimisers(
-    parameters: dict[str, nn.Parameter], config: Config, opponents: Sequence[nn.Parameter] = ()
-) -> list[torch.optim.Optimizer]:
-    """Adam and, where it has something to move, Muon.
-
-    Args:
-        parameters: what is trained, by name.
-        config: optimiser, stage and learning rate are taken from it.
-        opponents: parameters of a discriminator, to an Adam of their own.
-
-    Returns:
-        The optimisers; each of their groups has its peak learning rate under "peak".
-    """
-    kernels = {
-        name: p
-        for name, p in parameters.items()
-        if config.optimiser == "muon" and p.ndim == 4 and not name.startswith(OWN_RATE)
-    }
-    groups: dict[tuple, list[nn.Parameter]] = defaultdict(list)  # few of them: each is a launch of its own
+def build_optimisers(parameters: dict[str, nn.Parameter], config: Config) -> list[torch.optim.Optimizer]:
+    """Build Adam and, if kernels are trained with ``muon``, Muon; groups keep their peak learning rate as "peak"."""
+    muon = config.optimiser == "muon"
+    kernels = [p for name, p in parameters.items() if muon and p.ndim == 4 and not name.startswith(OWN_RATE)]
+    groups: dict[tuple, list[nn.Parameter]] = defaultdict(list)  # as few as possible: each is a launch of its own
     for name, p in parameters.items():
-        if name not in kernels:
+        if not any(p is kernel for kernel in kernels):
             groups[tuple(adam_settings(name, config).items())].append(p)
     rest = [{"params": params} | dict(settings) for settings, params in groups.items()]
     optimisers: list[torch.optim.Optimizer] = [torch.optim.Adam(rest, fused=True)]
     if kernels:
-        optimisers.append(Muon(kernels.values(), config.lr))
-    if opponents:
-        # With little momentum, as is usual: what a discriminator learns against changes all the time.
-        optimisers.append(torch.optim.Adam(opponents, lr=DISCRIMINATOR_RATE, betas=(0.5, 0.99), fused=True))
+        optimisers.append(Muon(kernels, config.lr))
     for optimiser in optimisers:
         for group in optimiser.param_groups:
             group["peak"] = group["lr"]
     return optimisers
-
-
-def set_learning_rate(optimisers: Iterable[torch.optim.Optimizer], share: float) -> None:
-    """Set every learning rate to a share of its peak."""
-    for optimiser in optimisers:
-        for group in optimiser.param_groups:
-            group["lr"] = share * group["peak"]

@@ -1,20 +1,17 @@
-"""Photographs to train on, read from a folder or from a pack (see :mod:`training.packing`)."""
+"""Photographs to train on, from a folder or a pack, in memory with their LR images."""
 
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import os
 import zipfile
-import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,24 +19,20 @@ from tqdm import tqdm
 
 import srvae_core as sr
 from srvae import images, metrics
-from srvae.csvfiles import read_csv
+from srvae.csvfiles import Row, read_csv
 
 HELD_OUT = 40  # every 40th photograph is kept for validation
-UNUSABLE = 0.1  # more than this share of unusable files is no oversight any more
-INDEX = "index.csv"
-SIDE = 8  # sides are cut to multiples of it, so that both scales have whole LR images
-
-
-LARGEST_RATIO = 4  # of what a pack holds to its size: photographs are compressed already
-# What `zipfile` raises for files that are none, cut short, encrypted, or compressed in a way that it does not know.
-UNREADABLE_PACK = (zipfile.BadZipFile, zlib.error, KeyError, ValueError, OSError, EOFError, RuntimeError, csv.Error)
+UNUSABLE = 0.1  # largest share of unusable files
+INDEX = "index.csv"  # of a pack
+MULTIPLE = 8  # sides are cropped to multiples of it, for LR images of both scales
 
 
 @dataclass
 class Photographs:
-    """Photographs and their LR images, in the order that decides which are held out.
+    """Photographs and their LR images; their order decides which are held out.
 
-    ``hr`` and ``lr`` hold uint8 arrays (H, W, 3) and (H / scale, W / scale, 3).
+    ``hr`` and ``lr`` hold uint8 arrays (H, W, 3) and (H / scale, W / scale, 3). ``sources`` counts photographs by
+    source and licence, for the model card.
     """
 
     scale: int
@@ -52,7 +45,7 @@ class Photographs:
         return len(self.hr)
 
     def part(self, numbers: Iterable[int]) -> Photographs:
-        """The photographs of the given numbers, which count from 0; the arrays are shared, not copied."""
+        """Return the photographs of the given numbers, from 0."""
         kept = list(numbers)
         lists = ([all_of[i] for i in kept] for all_of in (self.names, self.hr, self.lr))
         return Photographs(self.scale, *lists, self.sources)
@@ -64,178 +57,71 @@ class Photographs:
 
     @property
     def held_out(self) -> Photographs:
-        """Every 40th photograph, the first among them: kept for validation."""
+        """Every 40th photograph, from the first on, for validation."""
         return self.part(range(0, len(self), HELD_OUT))
 
     @property
     def digest(self) -> str:
-        """Tells one collection of photographs from another: their number, order and sizes decide every patch."""
-        sizes = ";".join(f"{h}x{w}" for h, w in (hr.shape[:2] for hr in self.hr))
-        return hashlib.sha256(sizes.encode()).hexdigest()[:16]
+        """Identifies a collection by the number, order and sizes of its photographs; their contents are not read."""
+        return sr.digest(";".join(f"{hr.shape[0]}x{hr.shape[1]}" for hr in self.hr).encode())
 
 
-def check_source(source: str | Path | None) -> None:
-    """Find out before anything else whether there is something to train on.
+def load_photographs(source: str | Path, scale: int) -> Photographs:
+    """Load the photographs of a folder, with its subfolders, or of a pack, each with its LR image.
 
-    Raises:
-        ValueError: nothing is named.
-        FileNotFoundError: no such folder or file.
-    """
-    if not source:
-        raise ValueError("say what to train on: --data FOLDER or PACK")
-    if not Path(source).exists():
-        raise FileNotFoundError(f"{source} is neither a folder of photographs nor a pack: nothing is there")
-
-
-def load_photographs(source: str | Path, scale: int, threads: int | None = None) -> Photographs:
-    """Every photograph of a folder, with its subfolders, or of a pack, each with its LR image.
-
-    Args:
-        source: a folder, or a file written by :func:`write_pack`.
-        scale: 4 or 8.
-        threads: how many read at once; None is one for each core.
-
-    Unreadable photographs and those smaller than a patch are named and left out.
+    Photographs that cannot be read or are smaller than a patch are named and left out.
 
     Raises:
-        FileNotFoundError: no such folder or file.
-        ValueError: nothing is named; no pack; a folder that cannot be read; less than two usable photographs; or more
-            than a tenth of them unusable.
+        FileNotFoundError: there is no such folder or file.
+        ValueError: the file is no pack, fewer than two photographs are usable, or more than a tenth are not.
     """
-    check_source(source)
-    source = Path(source)
-    reader = Folder(source) if source.is_dir() else Pack(source)
-    with workers(threads) as pool:
-        jobs = [pool.submit(_read_pair, reader, name, scale) for name in reader.names]
-        results = [job.result() for job in tqdm(jobs, "photographs", disable=None, leave=False)]
-    problems = [problem for _, problem in results if problem]
-    for problem in problems:
+    files, rows = read_source(Path(source))
+    loaded = in_threads(lambda item: _load(*item, scale), files.items())
+    for problem in (pair for pair in loaded if isinstance(pair, str)):
         print(f"left out: {problem}", flush=True)
-    if len(problems) > UNUSABLE * len(results):
-        raise ValueError(
-            f"{len(problems)} of {len(results)} photographs in {source} cannot be used (named above); "
-            f"at most {UNUSABLE:.0%} may be"
-        )
-    # Their order decides which are held out, so it must not depend on which thread was first.
-    usable = [(name, *pair) for name, (pair, _) in zip(reader.names, results, strict=True) if pair]
+    usable = [(name, *pair) for name, pair in zip(files, loaded, strict=True) if not isinstance(pair, str)]
+    unusable = len(files) - len(usable)
+    if unusable > UNUSABLE * len(files):
+        raise ValueError(f"{unusable} of {len(files)} photographs in {source} are unusable (named above)")
     if len(usable) < 2:
-        raise ValueError(f"less than two photographs of at least {sr.PATCH}x{sr.PATCH} pixels in {source}")
-    names, hr, lr = (list(t) for t in zip(*usable, strict=True))
-    return Photographs(scale, names, hr, lr, reader.sources())
-
-
-class Folder:
-    """The photographs below a folder, linked folders included; hidden files and folders are passed over.
-
-    Raises:
-        FileNotFoundError: no such folder.
-        ValueError: a folder in it cannot be read.
-    """
-
-    def __init__(self, path: Path) -> None:
-        if not path.is_dir():
-            raise FileNotFoundError(f"{path} is no folder of photographs")
-        self.path = path
-        self.names = sorted(self._search())
-
-    def _search(self) -> Iterator[str]:
-        seen = set()  # links may go round in a circle
-        for folder, folders, files in os.walk(self.path, followlinks=True, onerror=_refuse_folder):
-            real = os.path.realpath(folder)
-            if real in seen:
-                folders.clear()
-                continue
-            seen.add(real)
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            for name in files:
-                # "._photo.jpg" is what macOS writes beside a photograph, not one.
-                if Path(name).suffix.lower() in images.SUFFIXES and not name.startswith("."):
-                    yield os.path.relpath(os.path.join(folder, name), self.path)
-
-    def read(self, name: str) -> bytes:
-        if not (self.path / name).is_file():  # a link that leads nowhere, or a pipe, from which reading never ends
-            raise ValueError(f"{name} is no file")
-        return (self.path / name).read_bytes()
-
-    def rows(self) -> dict[str, dict[str, str]]:
-        """The rows of the folder's sources.csv by file name; empty where there is none."""
-        return {row["file"]: row for row in read_csv(self.path / "sources.csv")}
-
-    def sources(self) -> list[dict[str, str | int]]:
-        return _count_sources(self.rows().values())
-
-
-class Pack:
-    """The photographs in a file that :func:`write_pack` wrote.
-
-    Raises:
-        ValueError: it is none, or damaged.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        try:
-            with zipfile.ZipFile(path) as pack:  # all at once: a pack is small, and threads must not share a reader
-                if sum(entry.file_size for entry in pack.infolist()) > LARGEST_RATIO * path.stat().st_size:
-                    raise ValueError("it would unpack to far more than photographs do")
-                self.data = {name: pack.read(name) for name in pack.namelist()}
-            self.table = list(csv.DictReader(io.StringIO(self.data[INDEX].decode())))
-            self.names = [row["file"] for row in self.table]
-        except UNREADABLE_PACK as error:
-            raise ValueError(f"{path} is no pack of photographs, or damaged: {error}") from error
-
-    def read(self, name: str) -> bytes:
-        if name not in self.data:
-            raise ValueError(f"{name} is not in the pack {self.path}")
-        return self.data[name]
-
-    def sources(self) -> list[dict[str, str | int]]:
-        return _count_sources(self.table)
-
-
-def _refuse_folder(error: OSError) -> NoReturn:
-    """A folder that cannot be listed: without its photographs the others would be held out."""
-    raise ValueError(f"{error.filename} cannot be read ({error.strerror})") from error
-
-
-def _count_sources(rows: Sequence[dict[str, str]]) -> list[dict[str, str | int]]:
-    """How many photographs come from where, with their licences: for the model card."""
+        raise ValueError(f"{source} needs at least two photographs of {sr.PATCH}x{sr.PATCH} pixels or more")
+    names, hr, lr = (list(column) for column in zip(*usable, strict=True))
     counts = Counter((row["source"], row["licence"]) for row in rows if row.get("source"))
-    return [{"photographs": n, "source": source, "licence": licence} for (source, licence), n in counts.items()]
+    sources = [{"photographs": n, "source": s, "licence": licence} for (s, licence), n in counts.items()]
+    return Photographs(scale, names, hr, lr, sources)
 
 
-def decode(data: bytes, name: str) -> np.ndarray:
-    """The bytes of a photograph -> uint8 (H, W, 3), sides cut to multiples of 8; ValueError where they are none."""
+def read_source(source: Path) -> tuple[dict[str, Path | bytes], list[Row]]:
+    """List the photographs of a folder or a pack, by name, and the rows of its sources.csv or index."""
+    if source.is_dir():
+        files = images.find_images(source, recursive=True)
+        return {str(file.relative_to(source)): file for file in files}, read_csv(source / "sources.csv")
     try:
-        image = images.read(data)
-    except ValueError as error:
-        raise ValueError(f"{name} is no image that can be read") from error
-    if min(image.shape[:2]) < sr.PATCH:
-        raise ValueError(f"{name} is smaller than a patch, {sr.PATCH}x{sr.PATCH} pixels")
-    image = metrics.crop_to_multiple(image, SIDE)[..., :3]
-    if image.dtype == np.uint16:
-        image = (image >> 8).astype(np.uint8)
-    return np.ascontiguousarray(image)
+        with zipfile.ZipFile(source) as pack:
+            rows = list(csv.DictReader(io.StringIO(pack.read(INDEX).decode())))
+            return {row["file"]: pack.read(row["file"]) for row in rows}, rows
+    except (zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
+        raise ValueError(f"{source} is neither a folder nor a pack of photographs: {error}") from error
 
 
-def _read_pair(reader: Folder | Pack, name: str, scale: int) -> tuple[tuple[np.ndarray, np.ndarray] | None, str | None]:
-    """A photograph with its LR image, or what is wrong with it."""
+def _load(name: str, file: Path | bytes, scale: int) -> tuple[np.ndarray, np.ndarray] | str:
+    """Load a photograph and its LR image; return a message if that fails."""
     try:
-        hr = decode(reader.read(name), name)
+        image = images.read(file)
+        if min(image.shape[:2]) < sr.PATCH:
+            return f"{name} is smaller than a patch, {sr.PATCH}x{sr.PATCH} pixels"
     except (ValueError, OSError) as error:
-        return None, str(error)
-    return (hr, sr.downscale(hr, scale)), None
+        return f"{name}: {error}"
+    hr = metrics.crop_to_multiple(image, MULTIPLE)[..., :3]
+    hr = np.ascontiguousarray(hr if hr.dtype == np.uint8 else (hr >> 8).astype(np.uint8))
+    return hr, sr.downscale(hr, scale)
 
 
-@contextmanager
-def workers(threads: int | None = None) -> Iterator[ThreadPoolExecutor]:
-    """A pool of threads for OpenCV and torch, one for each core unless another number is given.
-
-    Each thread computes alone: with torch's own threads besides, 16 of them would each start 16 more.
-    """
-    before = torch.get_num_threads()
-    with ThreadPoolExecutor(threads or os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
+def in_threads(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+    """Map a function over items in one thread per core, in which torch uses no threads of its own."""
+    items, before = list(items), torch.get_num_threads()
+    with ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
-            yield pool
+            return list(tqdm(pool.map(function, items), "photographs", len(items), disable=None, leave=False))
         finally:
-            torch.set_num_threads(before)  # the number is torch's, not the thread's, for threads to come
+            torch.set_num_threads(before)  # the number holds for all threads that torch starts later
