@@ -9,6 +9,8 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin, get_type_hints
 
+import torch
+
 import srvae_core as sr
 
 from .benchmark import benchmark
@@ -125,5 +127,8 @@ def main(words: Sequence[str] | None = None) -> None:
         parser.exit(2, f"error: {error}\n")
     except NotFiniteError as error:
         parser.exit(3, f"error: {error}\n")
+    finally:
+        if torch.distributed.is_initialized():  # a process that ends within a group may abort
+            torch.distributed.destroy_process_group()
     if answer is not None:
         print(answer)

@@ -84,6 +84,7 @@ def train(config: Config, photographs: Photographs | None = None) -> Run:
         bar.close()
         run.validate()
         run.save()
+    run.accelerator.wait_for_everyone()
     return run
 
 
