@@ -46,7 +46,7 @@ class Config:
     fp32: bool = setting(False, "run", "compute in float32 even where bfloat16 is faster", free=True)
     compile: bool = setting(True, "run", "run a step as a CUDA graph, on CUDA", free=True)
 
-    steps: int = setting(20_000, "length", "largest number of steps", free=True)
+    steps: int = setting(20_000, "length", "largest number of steps; --minutes may end the run earlier", free=True)
     minutes: float = setting(
         math.inf, "length", "largest number of minutes, without the loading of photographs", free=True
     )
@@ -59,10 +59,10 @@ class Config:
     train: Literal["stage", "convolutions", "latents", "decoder", "all"] = setting(
         "stage",
         "learning",
-        "layers that learn: decoder (on codes that are computed once), latents (with the decoder), ...; stage: its own",
+        "layers that learn; latents includes the decoder; decoder uses codes computed once; stage: its default",
     )
     optimiser: Literal["muon", "adam"] = setting(
-        "muon", "learning", "muon (with adam for what is no kernel), or adam as in the release"
+        "muon", "learning", "muon (and Adam for parameters other than kernels), or adam as in the release"
     )
     lr: float = setting(2e-3, "learning", "peak learning rate")
     warmup: int = setting(20, "learning", "steps of rising learning rate")
@@ -161,9 +161,7 @@ class Config:
         """Raise ValueError if a run that was begun with the settings ``earlier`` cannot be resumed with these."""
         earlier = asdict(Config()) | earlier  # settings that are newer than the run had their defaults
         now, fixed = asdict(self), [f.name for f in fields(self) if not f.metadata["free"]]
-        changed = [
-            f"{name} ({earlier.get(name)!r}, now {now[name]!r})" for name in fixed if earlier.get(name) != now[name]
-        ]
+        changed = [f"{name} ({earlier[name]!r}, now {now[name]!r})" for name in fixed if earlier[name] != now[name]]
         if changed:
             raise ValueError(
                 f"{self.run} was begun with other settings: {'; '.join(changed)}. "
