@@ -51,3 +51,11 @@ def test_the_history_has_the_teachers_file_name(photograph_folder, tmp_path, mon
     with pytest.raises(SystemExit):
         train_here("recipe", "--minutes", 1, *words)
     assert "--teacher teacher.safetensors" in configs[0].command()
+
+
+def test_a_missing_file_of_the_last_stage_is_named_before_the_first(photograph_folder, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended:
+        train_here("recipe", "--data", photograph_folder, "--out", tmp_path / "out", "--minutes", 1, "--vgg", "gone")
+    assert ended.value.code == 2
+    assert "there is no file or folder gone" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

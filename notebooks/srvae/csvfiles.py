@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -54,9 +55,8 @@ def check_writable(path: Path) -> None:
     """Raise OSError if a file cannot be created at ``path``: better known before long work than after it."""
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: name a file")
-    with images.atomic_write(path.with_name(f"{path.name}.trial")) as part:
-        part.touch()
-    path.with_name(f"{path.name}.trial").unlink()
+    with tempfile.TemporaryFile(dir=path.parent):
+        pass
 
 
 def weights_version(name: str) -> str:

@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, MultipleLocator, NullFormatter
 
 import srvae_core as sr
+from srvae.benchmarks.tables import MODELS
 from srvae.csvfiles import RESULTS, Row, read_csv
 
 from .style import COLOURS, FIGURE_WIDTH
@@ -31,7 +32,6 @@ MEASURES = {
     "diversity": "diversity (%)",
 }
 LINES = {4: ("-", "o"), 8: ("--", "s")}  # scale -> line and marker
-VARIANTS = ("SR-VAE-D", "SR-VAE-P")
 
 
 def walk(results: list[Row], method: str, scale: int, measure: str) -> list[tuple[float, float]]:
@@ -61,7 +61,7 @@ def best_sample(
     results = read_csv(RESULTS) if results is None else results
     answer = dict(walk(results, "SR-VAE-D", scale, "psnr"))
     found = []
-    for method in VARIANTS:
+    for method in MODELS:
         niqe = dict(walk(results, method, scale, "niqe"))
         for t, psnr in walk(results, method, scale, "psnr"):
             if t > 0 and only in (None, t) and t in niqe and 0 in answer and psnr >= answer[0] - loss:
@@ -85,7 +85,7 @@ def temperature(results: list[Row] | None = None) -> Figure:
     fig, axes = plt.subplots(3, 2, figsize=(FIGURE_WIDTH, 2.4 * 3), layout="constrained")
     *axes, last = axes.flat
     for ax, (measure, title) in zip(axes, MEASURES.items(), strict=True):
-        for method, scale in product(VARIANTS, sr.SCALES):
+        for method, scale in product(MODELS, sr.SCALES):
             form, marker = LINES[scale]
             points = walk(results, method, scale, measure)
             x, y = [t for t, _ in points], [value for _, value in points]
@@ -142,7 +142,7 @@ def quality_vs_time(results: list[Row] | None = None) -> Figure:
                 title += f"\nnot drawn: bicubic, {float(r['psnr']):.2f} dB in {float(r['seconds']):.2f} s"
         ax.set_title(title, loc="left")
         ax.grid(alpha=0.3, which="both")
-    handles = [plt.Line2D([], [], color=COLOURS[method], lw=4, label=method) for method in VARIANTS]
+    handles = [plt.Line2D([], [], color=COLOURS[method], lw=4, label=method) for method in MODELS]
     for marker, label in MARKERS.values():
         handles.append(plt.Line2D([], [], color="#444444", ls="", marker=marker, mfc="none", mew=1.6, label=label))
     fig.legend(handles=handles, loc="outside upper center", ncols=3)

@@ -40,9 +40,7 @@ def export(
         raise ValueError(f"the name must be {scale}x-D or {scale}x-P, not {name!r}")
     if not 0 <= temperature < math.inf:
         raise ValueError(f"temperature must be at least 0, not {temperature}")
-    net = sr.SRVAE(scale, grid_generator=True)
-    weights = averaged(state)
-    net.load_state_dict({k: weights[k] for k, _ in net.named_parameters()}, strict=False)  # not GridLinear's constants
+    net = averaged_network(state)
     rows = read_csv(run / LOG)
     notes = {"temperature": temperature, "variant": name[-1], "history": state["history"], "sources": state["sources"]}
     path = folder / f"SR_VAE_{name}.safetensors"
@@ -50,6 +48,14 @@ def export(
     save_model(net, path, base=base, rank=rank, **notes, validation=rows[-1] if rows else {})
     write_csv(folder / "curves" / f"{name}.csv", curve(run, state["config"]))
     return path
+
+
+def averaged_network(state: dict) -> sr.SRVAE:
+    """Build the network of a checkpoint with its averaged weights."""
+    config = Config(**state["config"])
+    net = sr.SRVAE(config.scale, encoder=config.has_encoder, grid_generator=True)
+    net.load_state_dict(averaged(state), strict=False)  # a checkpoint lacks GridLinear's constants
+    return net
 
 
 def curve(run: Path, config: dict) -> list[Row]:
@@ -73,9 +79,7 @@ def judge_run(run: str | Path, table: Path) -> Row:
     """
     run = Path(run)
     state = read_checkpoint(run)
-    config = Config(**state["config"])
-    net = sr.SRVAE(config.scale, encoder=config.has_encoder, grid_generator=True)
-    net.load_state_dict(averaged(state), strict=False)
+    config, net = Config(**state["config"]), averaged_network(state)
     untrained = lacks_latents(net)
     draws = {"": 0.0} | ({} if untrained else {"_prior": sr.PRIOR_SD, "_deploy": 1.0})
     row = {"run": run.name, "scale": config.scale, "latents": "none" if untrained else config.stage}

@@ -76,6 +76,8 @@ def run_recipe(
     if rehearse:
         minutes = math.inf
         common |= {"steps": 2, "batch": 2, "validations": 1, "validated": 2, "shaping": 100}
+    files = {"features": features, "vgg": vgg, "teacher": teacher, "initial": initial}
+    Config(**common | files | {"run": out, "minutes": minutes}).check()  # of all stages, before the first one begins
     configs, start = {}, initial
     for stage in stages(scale, features, vgg, teacher, initial):
         name = stage.pop("name")

@@ -64,7 +64,8 @@ def judge(model: PatchModel, held_out: Batch, draws: dict[str, float], *, consis
             latents = [None]
             if spread:  # the same noise for every run, so that their scores are comparable
                 noise = [sr.noise(seed, len(up)).to(device) for seed in range(SAMPLES)]
-                latents = [spread * net.generator(up) * eps for eps in noise]
+                g = spread * net.generator(up)
+                latents = [g * eps for eps in noise]
             answers[name].append([model.answer(code, z, up, lr).cpu() for z in latents])
     up, hr = held_out["up"].cpu(), held_out["hr"].cpu()
     scores = {"psnr_bicubic": mean_psnr(up, hr, model.scale)}
