@@ -12,10 +12,10 @@ from srvae.training.config import Config
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"stage": "both"}, "stage must be one of answer, prior, sample, release, not 'both'"),
+        ({"stage": "both"}, "stage must be one of answer, prior, adversarial, sample, release, not 'both'"),
         ({"steps": 0}, "steps must be from 1 to inf, not 0"),
         ({"stage": "prior"}, "stage prior starts from trained weights: name them with --initial"),
-        ({"stage": "release", "train": "decoder"}, "--train decoder is for answer and prior"),
+        ({"stage": "release", "train": "decoder"}, "--train decoder is for answer, prior and adversarial"),
         ({"stage": "sample", "initial": "x", "teacher": ("x",)}, "a teacher has no effect in stage sample"),
         ({"lr": float("nan")}, "lr must be from 0 to 1e"),
         ({"decay": 1.5}, "decay must be from 0 to 1, not 1.5"),

@@ -10,6 +10,7 @@ import srvae_core as sr
 from benchmark_helpers import write_vgg
 from helpers import patches, quick
 from srvae import metrics
+from srvae.training.critic import Critic
 from srvae.training.objective import REPEATED, WEAVE, Objective, PatchModel, kl_divergence, outliers, repetition
 from srvae.training.perceptual import VGGTerm
 from srvae.training.validation import judge
@@ -103,6 +104,56 @@ def test_a_temperature_has_mild_samples_compared_by_l1_and_vgg(shipped, batch, f
     assert terms(objective(net, **options), batch).keys() == {"answer", "energy", "outliers", "vgg"}
 
 
+def test_the_critics_gradient_is_as_long_as_the_energy_scores(shipped, batch):
+    """At SR_res, times ``adversary``; the score's repulsion is the setting's, its unit the bicubic image's distance."""
+    net = shipped("4x-D")
+    made = objective(net, stage="adversarial", energy=7.0, repulsion=0.2, adversary=1.5)
+    net.SR_res.weight.requires_grad_(True)
+    eps, hr = made.draw(3)["eps"], batch["hr"]
+    found = made(batch | {"eps": eps})
+    lengths = {
+        name: torch.autograd.grad(found[name], net.SR_res.weight, retain_graph=True)[0].norm()
+        for name in ("energy", "adversary")
+    }
+    net.SR_res.weight.requires_grad_(False)
+    assert float(lengths["adversary"] / lengths["energy"]) == pytest.approx(1.5, rel=1e-3)
+    g = net.generator(batch["up"])
+    first, second = (answer_of(net, batch, 0.1 * g * part) for part in (eps[:2], eps[2:]))
+
+    def distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        square = (a - b).square().mean(1, keepdim=True)
+        return torch.stack([(t + 1e-8).sqrt().mean() for t in (square, F.avg_pool2d(square, 8, 4))])
+
+    draws = (distances(first, hr) + distances(second, hr)) / 2 - 0.2 * distances(first, second)
+    assert float(found["energy"].detach()) == pytest.approx(
+        7 * float((draws / distances(batch["up"], hr)).sum()), rel=1e-3
+    )
+
+
+def test_the_critic_learns_to_tell_originals_from_their_enlarged_lr(batch):
+    """Its hinge loss and accuracy are those of its scores, and the loss of samples does not move it."""
+    torch.manual_seed(0)
+    critic, (up, hr) = Critic(), batch.values()
+    samples = torch.cat([up, up]).requires_grad_()
+    optimiser = torch.optim.Adam(critic.parameters(), 1e-3)
+    for _ in range(40):
+        optimiser.zero_grad()
+        critic.loss(hr, samples, up)[0].backward()
+        optimiser.step()
+    assert samples.grad is None
+    critic.eval()
+    real, fake = critic(hr, up), critic(samples, torch.cat([up, up]))
+    loss, accuracy = (t.detach() for t in critic.loss(hr, samples, up))
+    hinge = ((1 - real).clamp(min=0).mean() + (1 + fake).clamp(min=0).mean()).detach()
+    assert float(loss) == pytest.approx(float(hinge), rel=1e-5)
+    assert float(accuracy) == pytest.approx(float((real > 0).double().mean() + (fake < 0).double().mean()) / 2)
+    assert float(accuracy) > 0.9
+    optimiser.zero_grad()
+    critic.adversary(samples, up).backward()
+    assert samples.grad.abs().max() > 0
+    assert all(p.grad is None and p.requires_grad for p in critic.parameters())
+
+
 def test_the_posterior_is_compared_by_l1_and_kl(batch):
     """The release draws no noise; sample draws it and compares the answer at z = 0, too."""
     torch.manual_seed(0)
@@ -121,7 +172,7 @@ def test_the_posterior_is_compared_by_l1_and_kl(batch):
     assert terms(made["release"], batch, step=1) == found["release"]
 
 
-@pytest.mark.parametrize(("stage", "samples"), [("prior", 2), ("sample", 1)])
+@pytest.mark.parametrize(("stage", "samples"), [("prior", 2), ("adversarial", 2), ("sample", 1)])
 def test_two_processes_draw_the_noise_of_one(random_model, files, stage, samples):
     options = {"stage": stage, "vgg": files["features"], "temperature": 0.25, "seed": 4}
     whole, *halves = (objective(random_model(4), share, **options).draw(5) for share in ((0, 1), (0, 2), (1, 2)))

@@ -74,3 +74,13 @@ def test_the_learning_rate_rises_stays_and_falls_to_0():
     for share in (0.5, 0.25):
         set_learning_rate([optimiser], share)
         assert [group["lr"] for group in optimiser.param_groups] == pytest.approx([share * 0.3, share * 0.06])
+
+
+def test_relative_rates_follow_the_spread_of_a_parameters_values(random_model):
+    parameters = dict(random_model(4).named_parameters())
+    (adam,) = build_optimisers(parameters, quick("d", "r", optimiser="relative", lr=0.01))
+    rates = {id(group["params"][0]): group["peak"] for group in adam.param_groups}
+    for name in ("decoder1.weight", "SR_res.weight", "conv1_SR_s1.bias"):
+        assert rates[id(parameters[name])] == pytest.approx(0.01 * float(parameters[name].std())), name
+    slope = parameters["relu1_SR_s1.weight"]
+    assert rates[id(slope)] == pytest.approx(0.01 * abs(float(slope))), "one number has no spread"

@@ -12,8 +12,14 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import srvae_core as sr
 
 # Objective of a stage (see `objective`), and the part that it trains unless `train` names another.
-Stage = Literal["answer", "prior", "sample", "release"]
-STAGE_PART = {"answer": "convolutions", "prior": "latents", "sample": "all", "release": "all"}
+Stage = Literal["answer", "prior", "adversarial", "sample", "release"]
+STAGE_PART = {
+    "answer": "convolutions",
+    "prior": "latents",
+    "adversarial": "decoder",
+    "sample": "all",
+    "release": "all",
+}
 DECODER = ("decoder", "conv", "relu", "local", "SR_res")
 PART_LAYERS = {  # how the names of a part's layers begin
     "convolutions": ("feat", "input", *DECODER),
@@ -61,8 +67,11 @@ class Config:
         "learning",
         "layers that learn; latents includes the decoder; decoder uses codes computed once; stage: its default",
     )
-    optimiser: Literal["muon", "adam"] = setting(
-        "muon", "learning", "muon (and Adam for parameters other than kernels), or adam as in the release"
+    optimiser: Literal["muon", "adam", "relative"] = setting(
+        "muon",
+        "learning",
+        "muon (and Adam for parameters other than kernels), adam as in the release, or relative: Adam with rates "
+        "relative to the spread of a layer's weights",
     )
     lr: float = setting(2e-3, "learning", "peak learning rate")
     warmup: int = setting(20, "learning", "steps of rising learning rate")
@@ -76,6 +85,9 @@ class Config:
     workers: int = setting(2, "patches", "threads that prepare patches", free=True)
 
     energy: float = setting(400.0, "objective", "prior: weight of the energy score of samples")
+    repulsion: float = setting(0.3, "objective", "adversarial: weight of the distance of two samples in the score")
+    adversary: float = setting(1.0, "objective", "adversarial: length of the critic's gradient over the score's")
+    critic_lr: float = setting(4e-4, "objective", "adversarial: learning rate of the critic")
     outliers: float = setting(0.0, "objective", "prior: weight of pixels of samples that are far off")
     kl_weight: float = setting(1.0, "objective", "sample, release: weight of the KL term")
     temperature: float = setting(
@@ -103,13 +115,16 @@ class Config:
         self._check_range(("minutes",), 1e-6, math.inf)
         self._check_range(("seed",), 0, SEED_LIMIT)
         self._check_range(("stop", "decay", "ema", "teacher_share"), 0, 1)
-        amounts = ("lr", "energy", "outliers", "kl_weight", "temperature", "shaping", "loudness", "vgg_weight")
+        amounts = ("lr", "energy", "repulsion", "adversary", "critic_lr", "outliers", "kl_weight", "temperature")
+        amounts += ("shaping", "loudness", "vgg_weight")
         self._check_range(amounts, 0, 1e9)
-        if self.stage in ("prior", "sample") and not self.initial:
+        if self.stage in ("prior", "adversarial", "sample") and not self.initial:
             raise ValueError(f"stage {self.stage} starts from trained weights: name them with --initial")
         if self.train == "decoder" and self.has_encoder:
-            raise ValueError(f"stage {self.stage} needs the features: --train decoder is for answer and prior")
-        if self.teacher and self.has_encoder:
+            raise ValueError(
+                f"stage {self.stage} needs the features: --train decoder is for answer, prior and adversarial"
+            )
+        if self.teacher and self.stage not in ("answer", "prior"):
             raise ValueError(f"a teacher has no effect in stage {self.stage}: leave --teacher out")
         for path in filter(None, (self.data, self.initial, self.features, self.vgg, *self.teacher)):
             if not Path(path).exists():
@@ -137,8 +152,12 @@ class Config:
             return False
         if self.stage == "answer" and name == "decoder1.weight":
             return False  # its input is the same latent map in each patch, from which Muon would learn noise
-        part = STAGE_PART[self.stage] if self.train == "stage" else self.train
-        return name.startswith(PART_LAYERS[part])
+        return name.startswith(PART_LAYERS[self.part])
+
+    @property
+    def part(self) -> str:
+        """The part of the network that the run trains."""
+        return STAGE_PART[self.stage] if self.train == "stage" else self.train
 
     def command(self) -> str:
         """Return the command line of these settings, with paths shortened to file names."""

@@ -1,15 +1,16 @@
 """The loss of each stage, as named terms; a step minimises their sum.
 
-=======  =========================================================================================
-answer   L1 (and VGG) of the deterministic answer, z = 0
-prior    L1 of the answer, and an energy score of two samples of the prior: what trains sampling
-sample   the paper's objective: L1, VGG and KL through the encoder, z = mu + sd g(LR) eps
-release  the same as in the release, z = mu + sd g(LR): no noise is drawn
-=======  =========================================================================================
+===========  =====================================================================================
+answer       L1 (and VGG) of the deterministic answer, z = 0
+prior        L1 of the answer, and an energy score of two samples of the prior: what trains sampling
+adversarial  an energy score of two samples that repel each other less, and a critic of patches
+sample       the paper's objective: L1, VGG and KL through the encoder, z = mu + sd g(LR) eps
+release      the same as in the release, z = mu + sd g(LR): no noise is drawn
+===========  =====================================================================================
 
 L1 and VGG terms are sums over a patch, the KL term over its latents, all averaged over the batch. To add a term, add an
-entry to the dictionary that :meth:`Objective.answer`, ``prior`` or ``posterior`` returns; its name becomes a column of
-log.csv.
+entry to the dictionary that a stage's method returns (:meth:`Objective.answer` and so on); its name becomes a column
+of log.csv.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from torch import Tensor
 import srvae_core as sr
 
 from .config import Config
+from .critic import Critic
 from .patches import Batch, to_device
 from .perceptual import Distances, VGGTerm, energy_score
 
@@ -131,7 +133,9 @@ class Objective:
         self.distances = Distances(config.features, model.device, deep=config.deep)
         learning = [name for name, p in self.net.named_parameters() if p.requires_grad]
         self.trains_code = any(name.startswith(("feat", "input")) for name in learning)
-        self.terms = {"answer": self.answer, "prior": self.prior}.get(config.stage, self.posterior)
+        self.critic = Critic().to(model.device) if config.stage == "adversarial" else None
+        stages = {"answer": self.answer, "prior": self.prior, "adversarial": self.adversarial}
+        self.terms = stages.get(config.stage, self.posterior)
 
     def draw(self, step: int) -> Terms:
         """Draw the random tensors of one step, a function of (seed, step)."""
@@ -144,8 +148,8 @@ class Objective:
             parts = sr.noise(generator, per_patch * config.batch).chunk(per_patch)
             return to_device(torch.cat([part.chunk(processes)[process] for part in parts]), self.model.device)
 
-        if config.stage in ("prior", "sample"):
-            drawn["eps"] = noise(2 if config.stage == "prior" else 1)
+        if config.stage in ("prior", "sample", "adversarial"):
+            drawn["eps"] = noise(1 if config.stage == "sample" else 2)
         if config.stage == "prior" and self.vgg and config.temperature:
             drawn["mild_eps"] = noise(1)
         if self.vgg and not config.fixed_vgg:
@@ -192,6 +196,33 @@ class Objective:
         if config.outliers:
             terms["specks"] = config.outliers * outliers(mild, hr, zero.detach())
         return terms | self._vgg_term(mild, hr, batch)
+
+    def adversarial(self, batch: Batch) -> Terms:
+        """Energy score of two prior samples of each patch, and a critic's verdict on both, as strong as the score.
+
+        Both losses have gradients of the same length at SR_res, times ``adversary``. The samples repel each other by
+        ``repulsion`` in the place of the score's 1/2: with 1/2 their noise must be as loud as the answer's error, and
+        specks stay.
+        """
+        config, model, up, hr = self.config, self.model, batch["up"], batch["hr"]
+        twice = [torch.cat([t, t]) for t in (self._code(batch), self.net.generator(up), up, model.downscale(hr))]
+        code, g, both_up, lr = twice
+        samples = model.answer(code, sr.PRIOR_SD * g * batch["eps"], both_up, lr)
+        first, second = samples.split(len(up))
+        score = energy_score(self.distances, first, second, hr, up, self.mean, repulsion=config.repulsion)
+        with model.autocast():
+            adversary = self.critic.adversary(samples, up)
+            loss, accuracy = self.critic.loss(hr, samples, up)
+        lengths = [
+            torch.autograd.grad(t, self.net.SR_res.weight, retain_graph=True)[0].norm() for t in (score, adversary)
+        ]
+        weight = self.mean(lengths[0] / (lengths[1] + 1e-12))
+        return {
+            "energy": config.energy * score,
+            "adversary": config.energy * config.adversary * weight * adversary,
+            "critic": loss,
+            "accuracy": accuracy,
+        }
 
     def posterior(self, batch: Batch) -> Terms:
         """L1, VGG and KL through the encoder, as in the paper; ``sample`` trains the answer at z = 0, too."""

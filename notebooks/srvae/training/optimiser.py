@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from .config import Config
 
+ADVERSARIAL_BETAS = (0.5, 0.99)  # of Adam
 OWN_RATE = ("SR_res", "feat1_1")  # first and last kernels, which Adam trains: Muon is for maps between hidden features
 
 
@@ -123,8 +124,22 @@ def adam_settings(name: str, config: Config) -> dict[str, float]:
     return {"lr": config.lr, "weight_decay": 1e-4}
 
 
+def relative_adam(parameters: Iterable[nn.Parameter], lr: float) -> torch.optim.Optimizer:
+    """Build Adam for adversarial training, with a rate of ``lr`` times the standard deviation of a parameter's values.
+
+    decoder1's weights may be hundreds of times as large as others. Short memory suits a critic that changes.
+    """
+    groups = []
+    for p in parameters:
+        peak = lr * float(p.detach().std() if p.numel() > 1 else p.detach().abs())
+        groups.append({"params": [p], "lr": peak, "peak": peak})
+    return torch.optim.Adam(groups, betas=ADVERSARIAL_BETAS, fused=True)
+
+
 def build_optimisers(parameters: dict[str, nn.Parameter], config: Config) -> list[torch.optim.Optimizer]:
     """Build Adam and, if kernels are trained with ``muon``, Muon; groups keep their peak learning rate as "peak"."""
+    if config.optimiser == "relative":
+        return [relative_adam(parameters.values(), config.lr)]
     muon = config.optimiser == "muon"
     kernels = [p for name, p in parameters.items() if muon and p.ndim == 4 and not name.startswith(OWN_RATE)]
     groups: dict[tuple, list[nn.Parameter]] = defaultdict(list)  # as few as possible: each is a launch of its own

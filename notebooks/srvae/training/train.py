@@ -32,7 +32,7 @@ from .config import Config
 from .graph import cuda_graph
 from .latents import shape_generator, start_latents
 from .objective import Objective, PatchModel
-from .optimiser import build_optimisers, learning_rate, set_learning_rate
+from .optimiser import ADVERSARIAL_BETAS, build_optimisers, learning_rate, set_learning_rate
 from .patches import Batch, Patches, held_out_patches
 from .photographs import Photographs, load_photographs
 from .teacher import Teacher
@@ -141,6 +141,12 @@ class Run:
         self.gradients = cuda_graph(self.compute_gradients) if graph else self.compute_gradients
         self.teacher = Teacher(config.teacher, config.scale, self.device, graph) if config.teacher else None
         self.optimisers = build_optimisers(self.parameters, config)
+        self.critic, self.critic_optimiser = self.objective.critic, None
+        self.learning = list(self.parameters.values())
+        if self.critic:  # its learning rate is constant
+            self.learning += self.critic.parameters()
+            rates = {"lr": config.critic_lr, "betas": ADVERSARIAL_BETAS}
+            self.critic_optimiser = torch.optim.Adam(self.critic.parameters(), **rates, fused=True)
 
         self.step = 0
         self.seconds, self.resumed_at = 0.0, time.monotonic()  # training time before the last start; when that was
@@ -179,7 +185,7 @@ class Run:
             drawn = self.other_patches(SHAPING_BATCH)
             batches = (drawn(step) for step in range(-(-config.shaping // SHAPING_BATCH)))
             shape_generator(self.net, ((batch["up"], batch["hr"]) for batch in batches))
-        if config.train == "decoder":
+        if config.part == "decoder":
             if self.is_main and self.step == 0:  # those of a run that was killed before its first checkpoint
                 (self.folder / CODES).unlink(missing_ok=True)
             with self.accelerator.main_process_first():
@@ -196,7 +202,7 @@ class Run:
 
     def compute_gradients(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the terms of a batch, and their gradients into the parameters."""
-        for p in self.parameters.values():
+        for p in self.learning:
             p.grad = None  # not zeros: backward then writes instead of adding
         terms = self.objective(batch)
         torch.stack(list(terms.values())).sum().backward()
@@ -214,11 +220,11 @@ class Run:
         batch = {name: t.to(self.device, memory_format=torch.channels_last) for name, t in batch.items()}
         terms = self.gradients(batch | self.objective.draw(self.step))
         if self.processes > 1:
-            for p in self.parameters.values():
+            for p in self.learning:
                 p.grad = None if p.grad is None else self.mean(p.grad)
             terms = {name: self.mean(t) for name, t in terms.items()}
         set_learning_rate(self.optimisers, rate)
-        for optimiser in self.optimisers:
+        for optimiser in filter(None, [*self.optimisers, self.critic_optimiser]):
             optimiser.step()
         # The first steps' average must forget the start quickly: its decay rises from 0.1.
         weight = 1 - min(self.config.ema, (1 + self.step) / (10 + self.step))
@@ -314,6 +320,9 @@ class Run:
             "sums": self.sums,
             "summed": self.summed,
         }
+        if self.critic:
+            state["critic"] = self.critic.state_dict()
+            state["critic_optimiser"] = self.critic_optimiser.state_dict()
         with images.atomic_write(self.folder / CHECKPOINT) as part, part.open("wb") as file:
             try:
                 torch.save(state, file)
@@ -335,6 +344,9 @@ class Run:
         copy_into(self.average, state["average"])
         for optimiser, saved in zip(self.optimisers, state["optimisers"], strict=True):
             optimiser.load_state_dict(saved)
+        if self.critic:
+            self.critic.load_state_dict(state["critic"])
+            self.critic_optimiser.load_state_dict(state["critic_optimiser"])
         self.step, self.seconds = state["step"], state["seconds"]
         self.photographs_digest = state["photographs"]
         self.sums = {name: t.to(self.device) for name, t in state["sums"].items()}
