@@ -11,7 +11,7 @@ from benchmark_helpers import write_vgg
 from helpers import patches, quick
 from srvae import metrics
 from srvae.training.critic import Critic
-from srvae.training.objective import REPEATED, WEAVE, Objective, PatchModel, kl_divergence, outliers, repetition
+from srvae.training.objective import Objective, PatchModel, kl_divergence, outliers
 from srvae.training.perceptual import VGGTerm
 from srvae.training.validation import judge
 
@@ -90,20 +90,6 @@ def test_the_prior_is_compared_by_its_energy_score(shipped, batch, files):
     assert taught == pytest.approx(wanted | {"answer": l1(zero, batch["up"])}, rel=1e-3), "the answer alone is taught"
 
 
-def test_a_temperature_has_mild_samples_compared_by_l1_and_vgg(shipped, batch, files):
-    net, vgg = shipped("4x-D"), files["features"]
-    options = {"stage": "prior", "vgg": vgg, "vgg_weight": 10.0, "fixed_vgg": True, "outliers": 1.0}
-    made = objective(net, temperature=0.25, **options)
-    eps, zero = made.draw(0)["mild_eps"], answer_of(net, batch, torch.zeros(2, 1024))
-    mild = answer_of(net, batch, 0.025 * net.generator(batch["up"]) * eps)
-    found = terms(made, batch)
-    wanted = {"mild": l1(mild, batch["hr"]), "vgg": 10 * float(VGGTerm(vgg, "cpu")(mild, batch["hr"]))}
-    wanted["repetition"] = WEAVE * max(0.0, float(repetition(mild - zero, 4)) - 1)
-    wanted["specks"] = float(outliers(mild, batch["hr"], zero))
-    assert {name: found[name] for name in wanted} == pytest.approx(wanted, rel=1e-3, abs=1e-4)
-    assert terms(objective(net, **options), batch).keys() == {"answer", "energy", "outliers", "vgg"}
-
-
 def test_the_critics_gradient_is_as_long_as_the_energy_scores(shipped, batch):
     """At SR_res, times ``adversary``; the score's repulsion is the setting's, its unit the bicubic image's distance."""
     net = shipped("4x-D")
@@ -174,7 +160,7 @@ def test_the_posterior_is_compared_by_l1_and_kl(batch):
 
 @pytest.mark.parametrize(("stage", "samples"), [("prior", 2), ("adversarial", 2), ("sample", 1)])
 def test_two_processes_draw_the_noise_of_one(random_model, files, stage, samples):
-    options = {"stage": stage, "vgg": files["features"], "temperature": 0.25, "seed": 4}
+    options = {"stage": stage, "vgg": files["features"], "seed": 4}
     whole, *halves = (objective(random_model(4), share, **options).draw(5) for share in ((0, 1), (0, 2), (1, 2)))
     parts = [half["eps"].view(samples, 1, 1024) for half in halves]
     assert torch.equal(torch.cat(parts, 1), whole["eps"].view(samples, 2, 1024))
@@ -217,15 +203,6 @@ def test_rare_outliers_have_a_term_of_their_own():
     assert found == pytest.approx(float(beyond.square().mean()), rel=1e-2)
     assert found > 0.1
     assert float(outliers(hr, hr, answer)) == 0
-
-
-@pytest.mark.parametrize("scale", [4, 8])
-def test_repetition_tells_a_grid_from_noise(scale):
-    torch.manual_seed(0)
-    noise, grid = torch.randn(4, 3, 128, 128), torch.randn(4, 3, scale, scale).tile(128 // scale, 128 // scale)
-    grid = grid - grid.mean((2, 3), keepdim=True)  # a grid that LR does not see
-    assert float(repetition(noise, scale)) == pytest.approx(1, abs=0.1)
-    assert float(repetition(grid, scale)) == pytest.approx(REPEATED**2, rel=1e-3)
 
 
 def test_validation_scores_are_those_of_the_networks_pictures(random_model, photograph_folder):

@@ -18,7 +18,7 @@ def test_a_rehearsal_resumes_and_leaves_both_models_and_a_table(photograph_folde
     save_file(VapSRNetwork(4, blocks=1).state_dict(), tmp_path / "teacher.safetensors")
     vgg, out = write_vgg(tmp_path / "vgg.safetensors", "conv4_1"), tmp_path / "out"
     words = ["recipe", "--data", photograph_folder, "--out", out, "--minutes", 1, "--rehearse", "--device", "cpu"]
-    words += ["--teacher", tmp_path / "teacher.safetensors", "--vgg", vgg, "--features", vgg]
+    words += ["--teacher", tmp_path / "teacher.safetensors", "--features", vgg]
     trained, names = recipe.train, []
 
     def train(config, photographs):
@@ -40,7 +40,7 @@ def test_a_rehearsal_resumes_and_leaves_both_models_and_a_table(photograph_folde
     assert torch.equal(d.feat2_1.weight, p.feat2_1.weight)
     assert [row["run"] for row in read_csv(out / "curves" / "4x-P.csv")] == ["answer", "D", "P"]
     history = read_checkpoint(out / "runs" / "P")["history"]
-    assert [stage["stage"] for stage in history] == ["answer", "prior", "prior"]
+    assert [stage["stage"] for stage in history] == ["answer", "prior", "adversarial"]
 
 
 def test_the_history_has_the_teachers_file_name(photograph_folder, tmp_path, monkeypatch):
@@ -55,7 +55,9 @@ def test_the_history_has_the_teachers_file_name(photograph_folder, tmp_path, mon
 
 def test_a_missing_file_of_the_last_stage_is_named_before_the_first(photograph_folder, tmp_path, capsys):
     with pytest.raises(SystemExit) as ended:
-        train_here("recipe", "--data", photograph_folder, "--out", tmp_path / "out", "--minutes", 1, "--vgg", "gone")
+        train_here(
+            "recipe", "--data", photograph_folder, "--out", tmp_path / "out", "--minutes", 1, "--features", "gone"
+        )
     assert ended.value.code == 2
     assert "there is no file or folder gone" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -71,7 +71,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_settings(command)
     command.add_argument("--seconds", type=float, default=10.0, help="how long to time steps [10]")
     command = add("recipe", run_recipe)
-    shared = ("data", "scale", "initial", "features", "vgg", "teacher", "batch", "device")
+    shared = ("data", "scale", "initial", "features", "teacher", "batch", "device")
     add_settings(command, shared)
     command.add_argument("--out", required=True, help="folder for weights, curves, runs and table.csv")
     command.add_argument("--minutes", type=float, required=True, help="for all stages together")

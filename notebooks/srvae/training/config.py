@@ -90,9 +90,6 @@ class Config:
     critic_lr: float = setting(4e-4, "objective", "adversarial: learning rate of the critic")
     outliers: float = setting(0.0, "objective", "prior: weight of pixels of samples that are far off")
     kl_weight: float = setting(1.0, "objective", "sample, release: weight of the KL term")
-    temperature: float = setting(
-        0.0, "objective", "prior, with --vgg: train samples of this temperature by L1, VGG and repetition"
-    )
     shaping: int = setting(2_500, "objective", "patches that shape the noise of new latents; 0: even noise")
     loudness: float = setting(4.0, "objective", "standard deviation of decoder1's first weights, of new latents")
     features: str = setting("", "objective", "VGG-19 file for the energy score, as a rule a distilled one")
@@ -115,7 +112,7 @@ class Config:
         self._check_range(("minutes",), 1e-6, math.inf)
         self._check_range(("seed",), 0, SEED_LIMIT)
         self._check_range(("stop", "decay", "ema", "teacher_share"), 0, 1)
-        amounts = ("lr", "energy", "repulsion", "adversary", "critic_lr", "outliers", "kl_weight", "temperature")
+        amounts = ("lr", "energy", "repulsion", "adversary", "critic_lr", "outliers", "kl_weight")
         amounts += ("shaping", "loudness", "vgg_weight")
         self._check_range(amounts, 0, 1e9)
         if self.stage in ("prior", "adversarial", "sample") and not self.initial:

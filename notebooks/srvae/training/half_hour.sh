@@ -4,7 +4,7 @@
 #   half_hour.sh probe  4 PHOTOGRAPHS OUT --teacher vapsr_x4.safetensors    steps/s of batches of 16, 64 and 128
 #   half_hour.sh first  4 PHOTOGRAPHS OUT --teacher vapsr_x4.safetensors    the answer of 4x-D, the first nine minutes
 #   half_hour.sh second 4 PHOTOGRAPHS OUT --teacher vapsr_x4.safetensors    the other nine, at the end of which lr is 0
-#   half_hour.sh samples 4 PHOTOGRAPHS OUT --features FILE --deep           six minutes of samples, on kept codes
+#   half_hour.sh samples 4 PHOTOGRAPHS OUT                                  six minutes of samples, on kept codes
 #
 # At scale 8 the teacher is two files. PHOTOGRAPHS is a folder or a pack, OUT a folder for weights and logs. BATCH (64),
 # MINUTES (18, of both halves of the answer) and DEVICE (cuda) are variables.
@@ -40,7 +40,7 @@ case $command in
   second) train_answer 1 "$@" ;;
   samples)
     python3 -m srvae train run --run "$runs/samples" --batch "$batch" "${common[@]}" --minutes "$(python3 -c "print($minutes / 3)")" \
-      --initial "$runs/answer" --stage prior --train decoder --outliers 400 "$@"
+      --initial "$runs/answer" --stage adversarial --optimiser relative --warmup 100 "$@"
     deliver samples "${scale}x-P"
     ;;
 esac

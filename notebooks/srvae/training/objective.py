@@ -36,8 +36,6 @@ VGG_SHIFT = 16  # pixels by which the window of the VGG term moves at random: a 
 LARGEST = 3.0  # a pixel of a sample is an outlier if it is off by more than this many errors of the answer
 LEAST_UNIT = 2 / 255  # of that error: in plain places there is only rounding
 AROUND = 17  # pixels of the window that this error is averaged over: a hair's error would be a speck on a cheek
-WEAVE = 400.0  # weight of `repetition`: as large as the VGG term on a woven texture
-REPEATED = 4  # LR samples a side over which `repetition` looks at a texture
 
 
 class PatchModel:
@@ -150,8 +148,6 @@ class Objective:
 
         if config.stage in ("prior", "sample", "adversarial"):
             drawn["eps"] = noise(1 if config.stage == "sample" else 2)
-        if config.stage == "prior" and self.vgg and config.temperature:
-            drawn["mild_eps"] = noise(1)
         if self.vgg and not config.fixed_vgg:
             at = np.random.default_rng([config.seed, step, 2]).integers(VGG_SHIFT, size=2)
             drawn["vgg_at"] = to_device(torch.from_numpy(at), self.model.device)
@@ -173,8 +169,7 @@ class Objective:
     def prior(self, batch: Batch) -> Terms:
         """L1 of the answer at z = 0, and the energy score of two prior samples of each patch.
 
-        A teacher teaches the answer alone: samples are to be spread as originals are. With a ``temperature``, the
-        paper's L1 and VGG terms look at mild samples of it; otherwise the VGG term looks at the answer.
+        A teacher teaches the answer alone: samples are to be spread as originals are. So does the VGG term.
         """
         config, model, up, hr = self.config, self.model, batch["up"], batch["hr"]
         code, g, lr = self._code(batch), self.net.generator(up), model.downscale(hr)
@@ -187,15 +182,7 @@ class Objective:
         if config.outliers:
             both = outliers(first, hr, zero.detach()) + outliers(second, hr, zero.detach())
             terms["outliers"] = config.outliers * both / 2
-        if "mild_eps" not in batch:
-            return terms | self._vgg_term(zero, hr, batch)
-        mild = model.answer(code, config.temperature * sr.PRIOR_SD * g * batch["mild_eps"], up, lr)
-        terms["mild"] = l1(mild, hr)
-        # VGG's deep features do not see a weave, nor single pixels that are far off.
-        terms["repetition"] = WEAVE * (repetition(mild - zero.detach(), model.scale) - 1).relu()
-        if config.outliers:
-            terms["specks"] = config.outliers * outliers(mild, hr, zero.detach())
-        return terms | self._vgg_term(mild, hr, batch)
+        return terms | self._vgg_term(zero, hr, batch)
 
     def adversarial(self, batch: Batch) -> Terms:
         """Energy score of two prior samples of each patch, and a critic's verdict on both, as strong as the score.
@@ -292,26 +279,3 @@ def outliers(samples: Tensor, hr: Tensor, answer: Tensor) -> Tensor:
     unit = around.sqrt().clamp(min=LEAST_UNIT)
     distance = ((samples - hr).square().mean(1, keepdim=True) + 1e-8).sqrt()
     return (distance / unit - LARGEST).relu().square().mean()
-
-
-def repetition(texture: Tensor, scale: int) -> Tensor:
-    """Return how much of a texture repeats from LR sample to LR sample, as a grid or a weave does.
-
-    A decoder has the same filters at each LR sample, and the VGG term hardly sees where in a cell something lies, so
-    the quickest texture is the same few pixels at each sample.
-
-    Args:
-        texture: (B, 3, 128, 128), sample minus answer.
-        scale: 4 or 8, pixels per LR sample.
-
-    Returns:
-        The power of the mean over REPEATED x REPEATED LR samples, without its own mean, divided by the power that
-        independent samples would have: near 1 for photographs, at most REPEATED^2; a scalar.
-    """
-    batch, channels, height, width = texture.shape
-    rows, columns = height // (scale * REPEATED), width // (scale * REPEATED)
-    cells = texture.view(batch, channels, rows, REPEATED, scale, columns, REPEATED, scale)
-    mean = cells.mean((3, 6))  # (B, 3, rows, scale, columns, scale)
-    mean = mean - mean.mean((3, 5), keepdim=True)
-    power = texture.square().mean((1, 2, 3)) + 1e-9
-    return REPEATED**2 * (mean.square().mean((1, 2, 3, 4, 5)) / power).mean()

@@ -19,24 +19,24 @@ from .train import train
 from .validation import judge
 
 UNLIMITED = 10**9  # steps: minutes end the stages
-P_TEMPERATURE = 0.25  # that P's VGG term looks at
+P_TEMPERATURE = 0.5  # at which P answers
 
 
-def stages(scale: int, features: str, vgg: str, teacher: tuple[str, ...], initial: str) -> list[dict[str, Any]]:
+def stages(scale: int, features: str, teacher: tuple[str, ...], initial: str) -> list[dict[str, Any]]:
     """Return the stages in order: settings of :class:`Config`, with a name and a share of the time.
 
     answer: the convolutions learn z = 0. D: all layers learn to sample, while the teacher goes on teaching z = 0 (with
-    the features fixed, samples were worse; an answer stage after this one spoilt them). P: a short stage with the VGG
-    term on mild samples (on z = 0 it leaves a grid of the LR lattice).
+    the features fixed, samples were worse; an answer stage after this one spoilt them). P: the decoder learns to make
+    samples that a critic takes for originals.
     """
-    answer: dict[str, Any] = {"name": "answer", "share": 0.45, "teacher": teacher}
+    answer: dict[str, Any] = {"name": "answer", "share": 0.4, "teacher": teacher}
     if initial:
         answer |= {"lr": 1.5e-3, "decay": 0.7}  # large steps soon spoil good weights
-    sampling = {"stage": "prior", "features": features, "deep": bool(features), "outliers": 400.0}
     loudness = 80.0 if scale == 8 else 4.0  # the LR branch's code is larger at 8x
-    d = {"name": "D", "share": 0.52, "train": "all", "lr": 1.5e-3, "loudness": loudness, "teacher": teacher}
-    p = {"name": "P", "share": 0.03, "lr": 1e-3, "temperature": P_TEMPERATURE, "vgg": vgg, "vgg_weight": 10.0}
-    return [answer, sampling | d, sampling | p]
+    d = {"name": "D", "share": 0.45, "stage": "prior", "features": features, "deep": bool(features), "outliers": 400.0}
+    d |= {"train": "all", "lr": 1.5e-3, "loudness": loudness, "teacher": teacher}
+    p = {"name": "P", "share": 0.15, "stage": "adversarial", "optimiser": "relative", "warmup": 100}
+    return [answer, d, p]
 
 
 def run_recipe(
@@ -47,7 +47,6 @@ def run_recipe(
     scale: int = 4,
     initial: str = "",
     features: str = "",
-    vgg: str = "",
     teacher: Sequence[str] = (),
     batch: int = 16,
     device: str = "auto",
@@ -58,7 +57,7 @@ def run_recipe(
     Given again after it was killed, it resumes.
 
     Args:
-        data, initial, features, vgg, teacher, batch, device: see :class:`Config`.
+        data, initial, features, teacher, batch, device: see :class:`Config`.
         out: folder for weights, curves, table.csv and, below runs/, the runs.
         minutes: for all stages together.
         scale: 4 or 8.
@@ -76,10 +75,10 @@ def run_recipe(
     if rehearse:
         minutes = math.inf
         common |= {"steps": 2, "batch": 2, "validations": 1, "validated": 2, "shaping": 100}
-    files = {"features": features, "vgg": vgg, "teacher": teacher, "initial": initial}
+    files = {"features": features, "teacher": teacher, "initial": initial}
     Config(**common | files | {"run": out, "minutes": minutes}).check()  # of all stages, before the first one begins
     configs, start = {}, initial
-    for stage in stages(scale, features, vgg, teacher, initial):
+    for stage in stages(scale, features, teacher, initial):
         name = stage.pop("name")
         run = f"{out}/runs/{name}"
         configs[name] = Config(
