@@ -5,7 +5,7 @@ import pytest
 
 from benchmark_helpers import cut_off, overlapping, results_row, texts
 from srvae.csvfiles import PUBLISHED, RESULTS, read_csv
-from srvae.figures.results import MEASURES, NotMeasuredError, best_sample, quality_vs_time, temperature
+from srvae.figures.results import MEASURES, NotMeasuredError, quality_vs_time, temperature
 from srvae.figures.style import COLOURS
 from srvae.figures.table import table
 
@@ -49,17 +49,7 @@ D = walked("SR-VAE-D", 4, (0, 30, 7), (0.25, 29.8, 6), (0.5, 29.1, 5), (1, 28.9,
 P = walked("SR-VAE-P", 4, (0, 29, 6), (0.25, 29.3, 4.5), (1, 27, 2))
 
 
-def test_best_sample_is_that_of_the_lowest_niqe_within_1_db():
-    assert best_sample(4, D) == ("SR-VAE-D", 0.5)
-    assert best_sample(4, D + P) == ("SR-VAE-P", 0.25)
-    assert best_sample(4, D + P, loss=9) == ("SR-VAE-P", 1.0)
-    assert best_sample(4, D + P, loss=9, only=0.25) == ("SR-VAE-P", 0.25)
-    for scale, rows, loss in ((8, D, 1), (4, D + P, 0.1), (4, P, 9)):
-        with pytest.raises(NotMeasuredError, match="srvae evaluate scores --sets bundled"):
-            best_sample(scale, rows, loss=loss)
-
-
-def test_temperature_draws_the_rows_and_rings_the_best_samples():
+def test_temperature_draws_the_rows():
     rows = D + P + [row | {"scale": "8", "diversity": "9"} for row in D]
     rows.append(results_row("SR-VAE-D", "self-ensemble", psnr="99"))
     fig = temperature(rows)
@@ -68,8 +58,6 @@ def test_temperature_draws_the_rows_and_rings_the_best_samples():
     assert line.get_label() == "SR-VAE-D 4x"
     assert line.get_xydata().tolist() == [[0, 30], [0.25, 29.8], [0.5, 29.1], [1, 28.9]]
     assert line.get_color() == COLOURS["SR-VAE-D"]
-    rings = [ring.get_xydata().tolist() for ring in fig.axes[0].lines if ring.get_markersize() == 10]
-    assert rings == [[[0.5, 29.1]], [[0.25, 29.3]]]  # of 8x, then of 4x
     diversity = fig.axes[4]
     assert diversity.lines[0].get_xydata().tolist() == [[0, 0]]  # no other is measured
     assert diversity.lines[1].get_xydata().tolist() == [[0, 0], [0.25, 9], [0.5, 9], [1, 9]]

@@ -1,4 +1,4 @@
-"""Plots of data/results.csv: scores against the temperature, quality against time; the choice of the best sample."""
+"""Plots of data/results.csv: scores against the temperature, quality against time."""
 
 from __future__ import annotations
 
@@ -45,43 +45,15 @@ def walk(results: list[Row], method: str, scale: int, measure: str) -> list[tupl
     return sorted(points)
 
 
-def best_sample(
-    scale: int, results: list[Row] | None = None, *, loss: float = 1.0, only: float | None = None
-) -> tuple[str, float]:
-    """Return variant and temperature (above 0) of the samples with the lowest NIQE on the bundled photographs.
-
-    Args:
-        results: rows of data/results.csv, read from there by default.
-        loss: largest loss of PSNR, in dB, to D's answer at temperature 0.
-        only: the one temperature to consider; all by default.
-
-    Raises:
-        NotMeasuredError: no such sample was measured.
-    """
-    results = read_csv(RESULTS) if results is None else results
-    answer = dict(walk(results, "SR-VAE-D", scale, "psnr"))
-    found = []
-    for method in MODELS:
-        niqe = dict(walk(results, method, scale, "niqe"))
-        for t, psnr in walk(results, method, scale, "psnr"):
-            if t > 0 and only in (None, t) and t in niqe and 0 in answer and psnr >= answer[0] - loss:
-                found.append((niqe[t], method, t))
-    if not found:
-        raise NotMeasuredError("bundled")
-    _, method, t = min(found)
-    return method, t
-
-
 def temperature(results: list[Row] | None = None) -> Figure:
     """Plot the scores of every model on the bundled photographs against the temperature.
 
-    Rings mark the samples of the comparisons, see :func:`best_sample`.
-
     Raises:
-        NotMeasuredError: as :func:`best_sample`.
+        NotMeasuredError: no model was measured at several temperatures.
     """
     results = read_csv(RESULTS) if results is None else results
-    best = {scale: best_sample(scale, results) for scale in sr.SCALES}
+    if not any(walk(results, method, scale, "psnr") for method, scale in product(MODELS, sr.SCALES)):
+        raise NotMeasuredError("bundled")
     fig, axes = plt.subplots(3, 2, figsize=(FIGURE_WIDTH, 2.4 * 3), layout="constrained")
     *axes, last = axes.flat
     for ax, (measure, title) in zip(axes, MEASURES.items(), strict=True):
@@ -90,15 +62,13 @@ def temperature(results: list[Row] | None = None) -> Figure:
             points = walk(results, method, scale, measure)
             x, y = [t for t, _ in points], [value for _, value in points]
             ax.plot(x, y, form, marker=marker, ms=4, color=COLOURS[method], label=f"{method} {scale}x")
-            for point in [point for point in points if (method, point[0]) == best[scale]]:
-                ring = ax.plot(*point, "o", ms=10, mfc="none", mec="black")
         ax.set_title(title, loc="left")
         ax.set_xlabel("temperature (0: deterministic, 1: the prior)")
         ax.xaxis.set_major_locator(MultipleLocator(0.25))
         ax.grid(alpha=0.3)
     handles, labels = axes[0].get_legend_handles_labels()
     last.axis("off")
-    last.legend(handles + ring, [*labels, "samples of the comparisons"], loc="center")
+    last.legend(handles, labels, loc="center")
     return fig
 
 
