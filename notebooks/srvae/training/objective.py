@@ -187,16 +187,17 @@ class Objective:
     def adversarial(self, batch: Batch) -> Terms:
         """Energy score of two prior samples of each patch, and a critic's verdict on both, as strong as the score.
 
-        Both losses have gradients of the same length at SR_res, times ``adversary``. The samples repel each other by
-        ``repulsion`` in the place of the score's 1/2: with 1/2 their noise must be as loud as the answer's error, and
-        specks stay.
+        Both losses have gradients of the same length at SR_res, times ``adversary``. Pixels of the samples repel each
+        other by ``repulsion`` in the place of the score's 1/2: with 1/2 their noise must be as loud as the answer's
+        error, and specks stay. Features only attract.
         """
         config, model, up, hr = self.config, self.model, batch["up"], batch["hr"]
         twice = [torch.cat([t, t]) for t in (self._code(batch), self.net.generator(up), up, model.downscale(hr))]
         code, g, both_up, lr = twice
         samples = model.answer(code, sr.PRIOR_SD * g * batch["eps"], both_up, lr)
         first, second = samples.split(len(up))
-        score = energy_score(self.distances, first, second, hr, up, self.mean, repulsion=config.repulsion)
+        weights = {"repulsion": config.repulsion, "deep_repulsion": 0.0}
+        score = energy_score(self.distances, first, second, hr, up, self.mean, **weights)
         with model.autocast():
             adversary = self.critic.adversary(samples, up)
             loss, accuracy = self.critic.loss(hr, samples, up)

@@ -85,6 +85,7 @@ def energy_score(
     mean: Callable[[Tensor], Tensor],
     *,
     repulsion: float = 0.5,
+    deep_repulsion: float = 0.5,
 ) -> Tensor:
     """Return the energy score of two samples per patch: E|Y - HR| - E|Y - Y'| / 2, summed over the distances.
 
@@ -97,7 +98,8 @@ def energy_score(
         y1, y2: two samples of each patch, (B, 3, H, W) in [0, 1].
         hr, answer: the originals and the answers at z = 0, of the same shape.
         mean: averages the divisors over all processes.
-        repulsion: in the place of 1/2; with less, samples are spread less than originals.
+        repulsion: in the place of 1/2 for pixels and windows; with less, samples are spread less than originals.
+        deep_repulsion: the same for features.
 
     Returns:
         A scalar; lower is better.
@@ -108,4 +110,5 @@ def energy_score(
     a, b = distances.describe(y1), distances.describe(y2)
     # The first two draw samples to the original; the third keeps them apart.
     parts = zip(*(distances.between(*pair) for pair in ((a, target), (b, target), (a, b))), unit, strict=True)
-    return torch.stack([((da + db) / 2 - repulsion * ab) / u for da, db, ab, u in parts]).sum()
+    weights = [repulsion] * 2 + [deep_repulsion] * (len(a) - 2)
+    return torch.stack([((da + db) / 2 - w * ab) / u for (da, db, ab, u), w in zip(parts, weights, strict=True)]).sum()
