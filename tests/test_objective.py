@@ -49,6 +49,14 @@ def l1(y: torch.Tensor, hr: torch.Tensor) -> float:
     return float((y - hr).detach().abs().sum() / len(hr))
 
 
+def distances(made: Objective, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+    """Root-mean-square per pixel, per 8x8 window and per place of the layers, averaged over places."""
+    square = (a - b).square().mean(1, keepdim=True)
+    maps = zip(*(made.distances.network.features(x, made.distances.layers, F.avg_pool2d) for x in (a, b)), strict=True)
+    deep = [(F.relu(p) - F.relu(q)).square().mean(1) for p, q in maps]
+    return torch.stack([(t + 1e-8).sqrt().mean() for t in (square, F.avg_pool2d(square, 8, 4), *deep)])
+
+
 # -- the stages ---------------------------------------------------------------------------------------------
 
 
@@ -74,26 +82,19 @@ def test_the_prior_is_compared_by_its_energy_score(shipped, batch, files):
     zero = answer_of(net, batch, torch.zeros(2, 1024))
     first, second = (answer_of(net, batch, 0.1 * g * part) for part in (eps[:2], eps[2:]))
 
-    def distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        """Root-mean-square per pixel, per 8x8 window and per place of four layers, averaged over places."""
-        square = (a - b).square().mean(1, keepdim=True)
-        layers = ("conv1_1", "conv2_1", "conv3_1", "conv4_1")
-        maps = zip(*(made.distances.network.features(x, layers, F.avg_pool2d) for x in (a, b)), strict=True)
-        deep = [(F.relu(p) - F.relu(q)).square().mean(1) for p, q in maps]
-        return torch.stack([(t + 1e-8).sqrt().mean() for t in (square, F.avg_pool2d(square, 8, 4), *deep)])
-
-    draws = (distances(first, hr) + distances(second, hr) - distances(first, second)) / 2
-    wanted = {"answer": l1(zero, hr), "energy": 7 * float((draws / distances(zero, hr)).sum())}
+    draws = (distances(made, first, hr) + distances(made, second, hr) - distances(made, first, second)) / 2
+    wanted = {"answer": l1(zero, hr), "energy": 7 * float((draws / distances(made, zero, hr)).sum())}
     wanted["outliers"] = 2.5 * float(outliers(first, hr, zero) + outliers(second, hr, zero))
     assert terms(made, batch, step=3) == pytest.approx(wanted, rel=1e-3)
     taught = terms(made, batch | {"taught": batch["up"]}, step=3)
     assert taught == pytest.approx(wanted | {"answer": l1(zero, batch["up"])}, rel=1e-3), "the answer alone is taught"
 
 
-def test_the_critics_gradient_is_as_long_as_the_energy_scores(shipped, batch):
-    """At SR_res, times ``adversary``; the score's repulsion is the setting's, its unit the bicubic image's distance."""
+def test_the_critics_gradient_is_as_long_as_the_energy_scores(shipped, batch, files):
+    """At SR_res, times ``adversary``. Pixels repel by the setting's share and features do not; bicubic is the unit."""
     net = shipped("4x-D")
-    made = objective(net, stage="adversarial", energy=7.0, repulsion=0.2, adversary=1.5)
+    options = {"energy": 7.0, "repulsion": 0.2, "adversary": 1.5, "features": files["features"]}
+    made = objective(net, stage="adversarial", **options)
     net.SR_res.weight.requires_grad_(True)
     eps, hr = made.draw(3)["eps"], batch["hr"]
     found = made(batch | {"eps": eps})
@@ -105,15 +106,11 @@ def test_the_critics_gradient_is_as_long_as_the_energy_scores(shipped, batch):
     assert float(lengths["adversary"] / lengths["energy"]) == pytest.approx(1.5, rel=1e-3)
     g = net.generator(batch["up"])
     first, second = (answer_of(net, batch, 0.1 * g * part) for part in (eps[:2], eps[2:]))
-
-    def distances(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        square = (a - b).square().mean(1, keepdim=True)
-        return torch.stack([(t + 1e-8).sqrt().mean() for t in (square, F.avg_pool2d(square, 8, 4))])
-
-    draws = (distances(first, hr) + distances(second, hr)) / 2 - 0.2 * distances(first, second)
-    assert float(found["energy"].detach()) == pytest.approx(
-        7 * float((draws / distances(batch["up"], hr)).sum()), rel=1e-3
-    )
+    repulsion = torch.tensor([0.2, 0.2, 0, 0, 0])
+    attraction = (distances(made, first, hr) + distances(made, second, hr)) / 2
+    draws = attraction - repulsion * distances(made, first, second)
+    wanted = 7 * float((draws / distances(made, batch["up"], hr)).sum())
+    assert float(found["energy"].detach()) == pytest.approx(wanted, rel=1e-3)
 
 
 def test_the_critic_learns_to_tell_originals_from_their_enlarged_lr(batch):
