@@ -22,6 +22,7 @@ from srvae.benchmarks.sets import bundled
 random.seed(3)  # of Re-roll
 view = viewer.View({"astronaut": bundled("astronaut")}, 4, rest_delay=1.5)
 view.controls.scores.layout.display = "none"
+view.apply(model="4x-P", temperature=0.0)
 view.show()"""
 # The view as a page of its own: white about it, nothing of JupyterLab on it, and no frame about what has the focus.
 STYLE = """
@@ -55,7 +56,7 @@ SCRIPT = (
     (FACE, 4, "", 0),
     (FACE, 5, -95, 2),
     (("Temperature", None), 4, "press", 0),
-    (("Temperature", 0.25), 6, "release", 2),
+    (("Temperature", 1), 6, "release", 2),
     (("Sample", None), 2, "press", 0),
     (("Sample", 1), 4, "", 4),
     (("Sample", 2), 4, "", 4),

@@ -29,8 +29,8 @@ AMOUNT = 10.0  # steps along a direction either way; a single step moves a pictu
 LOOK = ("share", "zoom", "across", "down")  # where one looks: no step of undo
 # What the notebooks open on, by scale; chosen by eye.
 OPENINGS = {
-    4: {"image": "motorcycle_left", "model": "4x-D", "temperature": 0.15, "seed": 3.0},
-    8: {"image": "coffee", "model": "8x-D", "temperature": 0.2, "seed": 3.0},
+    4: {"image": "motorcycle_left", "model": "4x-P", "temperature": 1.0, "seed": 3.0},
+    8: {"image": "coffee", "model": "8x-P", "temperature": 1.0, "seed": 3.0},
 }
 SAMPLE_TEMPERATURE = 0.2  # of Random sample and of regions where the temperature was 0
 
