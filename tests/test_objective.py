@@ -93,7 +93,7 @@ def test_the_prior_is_compared_by_its_energy_score(shipped, batch, files):
 def test_the_critics_gradient_is_as_long_as_the_energy_scores(shipped, batch, files):
     """At SR_res, times ``adversary``. Pixels repel by the setting's share and features do not; bicubic is the unit."""
     net = shipped("4x-D")
-    options = {"energy": 7.0, "repulsion": 0.2, "adversary": 1.5, "features": files["features"]}
+    options = {"energy": 7.0, "repulsion": 0.2, "adversary": 1.5, "features": files["features"], "answer_weight": 0.5}
     made = objective(net, stage="adversarial", **options)
     net.SR_res.weight.requires_grad_(True)
     eps, hr = made.draw(3)["eps"], batch["hr"]
@@ -111,6 +111,8 @@ def test_the_critics_gradient_is_as_long_as_the_energy_scores(shipped, batch, fi
     draws = attraction - repulsion * distances(made, first, second)
     wanted = 7 * float((draws / distances(made, batch["up"], hr)).sum())
     assert float(found["energy"].detach()) == pytest.approx(wanted, rel=1e-3)
+    answer = answer_of(net, batch, torch.zeros(2, 1024))[:1]
+    assert float(found["answer"].detach()) == pytest.approx(l1(answer, batch["hr"][:1]) / 2, rel=1e-5)
 
 
 def test_the_critic_learns_to_tell_originals_from_their_enlarged_lr(batch):

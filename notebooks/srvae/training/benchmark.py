@@ -19,7 +19,7 @@ TINY_RATE = 1e-6  # share of the learning rate, so that the timed steps hardly c
 
 
 def benchmark(config: Config, seconds: float = 10.0) -> dict[str, float]:
-    """Time the steps of a run that these settings describe, and the bfloat16 product of two large matrices.
+    """Time the steps of a run that these settings describe, and the product of two large matrices in its precision.
 
     Returns:
         steps/s, patches/s, TFLOP/s of the steps, and their share of the matrix product's.
@@ -39,7 +39,8 @@ def benchmark(config: Config, seconds: float = 10.0) -> dict[str, float]:
         steps = _rate(lambda: run.train_step(next(batches), TINY_RATE), run.device, seconds)
         batches.close()
     edge = EDGE.get(run.device.type, 2048)
-    a, b = torch.randn(2, edge, edge, device=run.device, dtype=torch.bfloat16)
+    dtype = torch.bfloat16 if run.model.bfloat16 else torch.float32  # bfloat16 is emulated, very slowly, on many CPUs
+    a, b = torch.randn(2, edge, edge, device=run.device, dtype=dtype)
     product = 2 * edge**3 * _rate(lambda: a @ b, run.device, 1.0)
     flops = steps * counter.get_total_flops()
     rates = {"steps/s": steps, "patches/s": steps * config.batch, "TFLOP/s": flops / 1e12}

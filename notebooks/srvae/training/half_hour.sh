@@ -4,9 +4,10 @@
 #   half_hour.sh probe  4 PHOTOGRAPHS OUT --teacher vapsr_x4.safetensors    steps/s of batches of 16, 64 and 128
 #   half_hour.sh first  4 PHOTOGRAPHS OUT --teacher vapsr_x4.safetensors    the answer of 4x-D, the first nine minutes
 #   half_hour.sh second 4 PHOTOGRAPHS OUT --teacher vapsr_x4.safetensors    the other nine, at the end of which lr is 0
-#   half_hour.sh samples 4 PHOTOGRAPHS OUT --repulsion 0.2                  six minutes of samples, on kept codes
-#   half_hour.sh samples 8 PHOTOGRAPHS OUT --repulsion 0.25 --adversary 2 --features DISTILLED_VGG
+#   half_hour.sh samples 4 PHOTOGRAPHS OUT --repulsion 0.2 --answer-weight 1 --features DISTILLED_VGG
+#   half_hour.sh samples 8 PHOTOGRAPHS OUT --repulsion 0.22 --answer-weight 0.2 --features DISTILLED_VGG --adversary 2
 #
+# The last ones train samples for six minutes, on kept codes.
 # At scale 8 the teacher is two files. PHOTOGRAPHS is a folder or a pack, OUT a folder for weights and logs. BATCH (64),
 # MINUTES (18, of both halves of the answer) and DEVICE (cuda) are variables.
 set -euo pipefail

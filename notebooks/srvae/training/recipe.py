@@ -19,7 +19,7 @@ from .train import train
 from .validation import judge
 
 UNLIMITED = 10**9  # steps: minutes end the stages
-P_TEMPERATURE = 0.4  # at which P answers
+P_TEMPERATURE = 0.6  # at which P answers
 
 
 def stages(scale: int, features: str, teacher: tuple[str, ...], initial: str) -> list[dict[str, Any]]:
@@ -36,7 +36,9 @@ def stages(scale: int, features: str, teacher: tuple[str, ...], initial: str) ->
     d = {"name": "D", "share": 0.45, "stage": "prior", "features": features, "deep": bool(features), "outliers": 400.0}
     d |= {"train": "all", "lr": 1.5e-3, "loudness": loudness, "teacher": teacher}
     p = {"name": "P", "share": 0.15, "stage": "adversarial", "optimiser": "relative", "warmup": 100}
-    p |= {"repulsion": 0.25, "adversary": 2.0, "features": features} if scale == 8 else {"repulsion": 0.2}
+    p |= {"features": features, "repulsion": 0.2, "answer_weight": 1.0}
+    if scale == 8:
+        p |= {"repulsion": 0.22, "answer_weight": 0.2, "adversary": 2.0}
     return [answer, d, p]
 
 
