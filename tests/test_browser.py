@@ -103,7 +103,7 @@ def opened(address):
         page.on("pageerror", lambda e: complaints.append(str(e)))
         page.complaints, page.outside, page.cdp = complaints, outside, page.context.new_cdp_session(page)
         browser.run_all(page)
-        page.set_default_timeout(12_000)
+        page.set_default_timeout(60_000)  # a slow machine takes 8 s for the first answer
         yield page
 
 

@@ -15,8 +15,8 @@ from srvae import images
 TEMPERATURES, SEED = (0.0, 1.0), 3
 # oneDNN adds up a transposed convolution in an order that depends on the number of threads; a block or a region sees
 # no more of what surrounds it than its halo. Allowed differences: of 8-bit values, a share by one level each; and
-# before rounding, where white is 1.
-SHARES = {"threads": 1e-4, "processors": 1e-4, "blocks": 2e-5}
+# before rounding, where white is 1. With AVX2 alone 4e-5 of the values of blocks differ, with AVX-512 fewer.
+SHARES = {"threads": 1e-4, "processors": 1e-4, "blocks": 1e-4}
 FLOAT_OFF = {"threads": 2e-5, "processors": 2e-5, "blocks": 5e-6}
 
 
