@@ -14,9 +14,9 @@ from srvae import images
 
 TEMPERATURES, SEED = (0.0, 1.0), 3
 # oneDNN adds up a transposed convolution in an order that depends on the number of threads; a block or a region sees
-# no more of what surrounds it than its halo. Allowed differences: of 8-bit values, a share by one level each; and
-# before rounding, where white is 1. With AVX2 alone 4e-5 of the values of blocks differ, with AVX-512 fewer.
-SHARES = {"threads": 1e-4, "processors": 1e-4, "blocks": 1e-4}
+# no more of what surrounds it than its halo. Allowed differences: of 8-bit values, an expected share by one level each;
+# and before rounding, where white is 1.
+SHARES = {"threads": 1e-4, "processors": 1e-4, "blocks": 2e-5}
 FLOAT_OFF = {"threads": 2e-5, "processors": 2e-5, "blocks": 5e-6}
 
 
@@ -45,10 +45,11 @@ def rounded(answer: np.ndarray) -> np.ndarray:
 
 
 def assert_hardly_differs(kind: str, answer: np.ndarray, wanted: np.ndarray) -> None:
-    assert np.abs(answer - wanted).max() <= FLOAT_OFF[kind]
-    off = np.abs(rounded(answer) - rounded(wanted))
-    assert off.max() <= 1
-    assert np.count_nonzero(off) <= max(1, SHARES[kind] * off.size)
+    difference = np.abs(answer - wanted)
+    assert difference.max() <= FLOAT_OFF[kind]
+    assert np.abs(rounded(answer) - rounded(wanted)).max() <= 1
+    # The mean difference in levels is the share of values that rounding moves, but for the chance of a few values.
+    assert 255 * difference.mean() <= SHARES[kind]
 
 
 def test_cache_earlier_calls_and_memory_layout_do_not_matter(scene):

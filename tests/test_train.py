@@ -202,7 +202,7 @@ def test_two_processes_compute_the_gradients_of_one(photograph_folder, tmp_path)
     for key, state in one.items():
         wanted = state["momentum_buffer"]
         # In float32 L1's sign may flip at a pixel, which changes single entries by more than their rounding.
-        assert (two[key]["momentum_buffer"] - wanted).norm() < 2e-3 * wanted.norm()
+        assert (two[key]["momentum_buffer"] - wanted).norm() < 1e-3 * wanted.norm()
     logs = [read_csv(tmp_path / name / "log.csv")[0] for name in ("one", "two")]
     assert float(logs[1]["energy"]) == pytest.approx(float(logs[0]["energy"]), abs=0.02)
 

@@ -19,7 +19,7 @@ TINY_RATE = 1e-6  # share of the learning rate, so that the timed steps hardly c
 
 
 def benchmark(config: Config, seconds: float = 10.0) -> dict[str, float]:
-    """Time the steps of a run that these settings describe, and the product of two large matrices in its precision.
+    """Time the steps of a run with these settings, and the product of two large matrices in the run's precision.
 
     Returns:
         steps/s, patches/s, TFLOP/s of the steps, and their share of the matrix product's.

@@ -7,7 +7,7 @@
 #   half_hour.sh samples 4 PHOTOGRAPHS OUT --repulsion 0.2 --answer-weight 1 --features DISTILLED_VGG
 #   half_hour.sh samples 8 PHOTOGRAPHS OUT --repulsion 0.22 --answer-weight 0.2 --features DISTILLED_VGG --adversary 2
 #
-# The last ones train samples for six minutes, on kept codes.
+# samples trains for six minutes, on codes that are computed once.
 # At scale 8 the teacher is two files. PHOTOGRAPHS is a folder or a pack, OUT a folder for weights and logs. BATCH (64),
 # MINUTES (18, of both halves of the answer) and DEVICE (cuda) are variables.
 set -euo pipefail
