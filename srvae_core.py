@@ -22,9 +22,10 @@ import hashlib
 import json
 import math
 import os
+import sys
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -45,7 +46,14 @@ MVN_EPS = 1e-9  # Caffe's MVN: divide by (standard deviation + eps)
 WEIGHTS = Path(__file__).resolve().parent / "data" / "weights"
 FORMAT = "srvae-2"  # of weights files
 
+LARGEST_TEMPERATURE = 100
+FLOAT_RANGE = (-0.5, 1.5)  # of float images: [0, 1], and as far as interpolation and unrounded answers overshoot
+
 Rect = tuple[int, int, int, int]  # top, left, height, width, in LR pixels
+
+# A child made by fork has none of its parent's threads, and would wait for them for ever.
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))
 
 
 # -- Layers: the release's prototxts as one table -----------------------------------------------------------
@@ -374,7 +382,7 @@ def load_model(name: str | os.PathLike, *, device: str | torch.device | None = N
 
     Raises:
         FileNotFoundError: no such name or file.
-        ValueError: not a weights file, damaged, or with wrong, missing or unknown tensors.
+        ValueError: not a weights file, damaged, with wrong, missing or unknown tensors, or no such device.
     """
     path = weights_path(name)
     if not path.is_file():
@@ -400,12 +408,37 @@ def load_model(name: str | os.PathLike, *, device: str | torch.device | None = N
 
 def for_inference(model: SRVAE, device: str | torch.device | None = None) -> SRVAE:
     """Switch gradients off and store weights channels last, with which convolutions are faster."""
+    device = None if device is None else check_device(device)
     return model.eval().requires_grad_(False).to(device=device, memory_format=torch.channels_last)
 
 
+def check_device(device: str | torch.device) -> torch.device:
+    """Return a device of this machine, for "auto" the accelerator or else the CPU; ValueError lists what there is."""
+    accelerator = torch.accelerator.current_accelerator(check_available=True)
+    if device == "auto":
+        return accelerator or torch.device("cpu")
+    try:
+        torch.ones((), device=device).item()
+        return torch.device(device)
+    except (RuntimeError, AssertionError, ImportError) as error:  # torch raises any of them
+        count = torch.accelerator.device_count() if accelerator else 0
+        there = ", ".join(["cpu", *(f"{accelerator.type}:{i}" for i in range(count))])
+        raise ValueError(f"there is no device {str(device)!r} on this machine; there is: {there}") from error
+
+
+def check_file(path: str | os.PathLike) -> Path:
+    """Return the path of a regular file, since opening a pipe may never end; FileNotFoundError or ValueError."""
+    path = Path(path)
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    if not path.is_file():
+        raise ValueError(f"{path} is not a regular file")
+    return path
+
+
 def read_weights(path: str | os.PathLike) -> tuple[dict[str, Tensor], dict[str, object]]:
-    """Read a safetensors file's tensors and JSON-decoded metadata; ValueError if it is not one."""
-    notes = {}
+    """Read a safetensors file's tensors and JSON-decoded metadata; FileNotFoundError or ValueError if it is none."""
+    notes, path = {}, check_file(path)
     try:
         with safe_open(path, "pt") as file:
             tensors, metadata = {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
@@ -451,7 +484,10 @@ def load_weights(model: SRVAE, tensors: dict[str, Tensor], source: str | os.Path
 
 
 def check_image(image: np.ndarray, what: str = "image") -> np.ndarray:
-    """Validate and return an image: (H, W), (H, W, 3) or (H, W, 4); uint8, uint16 or float in [0, 1]."""
+    """Validate and return an image: (H, W), (H, W, 3) or (H, W, 4); uint8, uint16 or float in [0, 1].
+
+    TypeError or ValueError for anything else, and for float outside :data:`FLOAT_RANGE`; they call the image ``what``.
+    """
     if not isinstance(image, np.ndarray) or isinstance(image, np.ma.MaskedArray):
         raise TypeError(f"{what} must be a plain NumPy array, not {type(image).__name__}")
     if image.dtype.str[1:] not in ("u1", "u2", "f4", "f8"):
@@ -460,16 +496,13 @@ def check_image(image: np.ndarray, what: str = "image") -> np.ndarray:
         raise ValueError(f"{what} must be of shape (H, W), (H, W, 3) or (H, W, 4), not {image.shape}")
     if 0 in image.shape:
         raise ValueError(f"{what} is empty: its shape is {image.shape}")
-    if image.dtype.kind == "f" and not np.isfinite(image).all():
-        raise ValueError(f"{what} has NaN or infinite values")
+    if image.dtype.kind == "f":
+        low, high = image.min(), image.max()  # of NaN, NaN
+        if not np.isfinite([low, high]).all():
+            raise ValueError(f"{what} has NaN or infinite values")
+        if low < FLOAT_RANGE[0] or high > FLOAT_RANGE[1]:
+            raise ValueError(f"{what} must be float in [0, 1], but its values range from {low:g} to {high:g}")
     return image
-
-
-def check_lr(lr: np.ndarray, what: str = "lr") -> np.ndarray:
-    """:func:`check_image` for what is enlarged: float must be in [0, 1], or near it."""
-    if check_image(lr, what).dtype.kind == "f" and np.abs(lr).max() > 2:  # bicubic overshoots, but never that far
-        raise ValueError(f"{what} must be float in [0, 1], but reaches {np.abs(lr).max():g}")
-    return lr
 
 
 def max_value(dtype: np.dtype) -> int:
@@ -484,8 +517,10 @@ def to_tensor(image: np.ndarray) -> Tensor:
 
 
 def to_image(x: Tensor, dtype: np.dtype) -> np.ndarray:
-    """(1, C, H, W) in [0, 1] -> (H, W, C), clipped and rounded unless dtype is float."""
+    """(1, C, H, W) in [0, 1] -> (H, W, C), clipped and rounded unless dtype is float; ValueError if not finite."""
     y = x[0].permute(1, 2, 0).cpu().numpy()
+    if not np.isfinite(y).all():
+        raise ValueError("the picture has NaN or infinite values: use smaller latents, or other weights")
     if np.dtype(dtype).kind == "f":
         return y.astype(dtype)
     return np.rint(np.clip(y, 0, 1) * max_value(dtype)).astype(dtype)
@@ -548,6 +583,18 @@ def downscale(image: np.ndarray, scale: int) -> np.ndarray:
     return _resample(image, scale, up=False)
 
 
+def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Reduce an image, (H, W[, C]), to (height, width) by the same interpolation, which at the border sees less."""
+    peak, planes = max_value(check_image(image).dtype), []
+    for plane in np.moveaxis(np.atleast_3d(image), 2, 0):  # one at a time, to bound the memory
+        y = torch.from_numpy(plane.astype(np.float64))[None, None]
+        for shape in ((size[0], y.shape[3]), size):  # rows first, rounded after each pass, as by `bicubic`
+            y = F.interpolate(y, size=shape, mode="bicubic", antialias=True)
+            y = y if image.dtype.kind == "f" else (y.clamp(0, peak) + 0.5).floor()
+        planes.append(y)
+    return to_image(torch.cat(planes, 1) / peak, image.dtype).reshape(*size, *image.shape[2:])
+
+
 def _resample(image: np.ndarray, scale: int, *, up: bool) -> np.ndarray:
     if not isinstance(scale, int) or scale < 1:
         raise ValueError(f"scale must be a positive whole number, not {scale!r}")
@@ -563,9 +610,14 @@ def _resample(image: np.ndarray, scale: int, *, up: bool) -> np.ndarray:
 # -- Inference ----------------------------------------------------------------------------------------------
 
 
+MODEL_PARTS = ("scale", "temperature", "features", "input_code", "generator", "latent_map", "reconstruct")
+
+
 def check_model(model: SRVAE) -> torch.device:
-    """Return the device of a model; TypeError unless it is an SRVAE."""
-    if not isinstance(model, SRVAE):
+    """Return the device of a model; TypeError unless it has the parts that inference calls."""
+    if any((c.__module__, c.__name__) == (__name__, "SRVAE") and c is not SRVAE for c in type(model).__mro__):
+        raise TypeError("model is from before the module was reloaded: load it again")
+    if not all(hasattr(model, part) for part in MODEL_PARTS):
         raise TypeError(f"model must be an SRVAE, not {type(model).__name__}: use load_model('4x-D')")
     return next(model.parameters()).device
 
@@ -574,15 +626,20 @@ def noise_generator(seed: int, temperature: float = 1.0) -> torch.Generator:
     """The random generator of a seed's noise; ValueError for a seed or a temperature out of range."""
     if not isinstance(seed, int | np.integer) or not -(2**63) <= seed < 2**64:
         raise ValueError(f"seed must be a 64-bit integer, not {seed!r}")
-    if not isinstance(temperature, int | float | np.number) or not 0 <= temperature < math.inf:
-        raise ValueError(f"temperature must be a finite number of at least 0, not {temperature!r}")
-    return torch.Generator().manual_seed(int(seed))
+    if not isinstance(temperature, int | float | np.number) or not 0 <= temperature <= LARGEST_TEMPERATURE:
+        raise ValueError(f"temperature must be a number from 0 to {LARGEST_TEMPERATURE}, not {temperature!r}")
+    return torch.Generator("cpu").manual_seed(int(seed))
+
+
+def progress_bar(*args: object, disable: bool | None = False, **options: object) -> tqdm:
+    """A tqdm bar; none without a standard error to write it to, as under pythonw."""
+    return tqdm(*args, disable=True if sys.stderr is None else disable, **options)
 
 
 def noise(seed: int | torch.Generator, tiles: int) -> Tensor:
     """eps ~ N(0, 1) for every tile, (tiles, 1024); drawn on the CPU, so the same on every device."""
     g = seed if isinstance(seed, torch.Generator) else noise_generator(seed)
-    return torch.randn(tiles, LATENTS, generator=g, dtype=torch.float32)
+    return torch.randn(tiles, LATENTS, generator=g, dtype=torch.float32, device="cpu")
 
 
 def network_input(lr: Tensor, scale: int, eight_bit: bool) -> Tensor:
@@ -641,8 +698,8 @@ class LatentField:
     def _ramps(self, tiles: int) -> Tensor:
         """Blending weights along one axis, (tiles, tile): ramps towards neighbours, 1 at the image's border."""
         overlap = self.tile - self.step
-        ramp = (torch.arange(overlap, dtype=torch.float32) + 0.5) / overlap
-        weights = torch.ones(tiles, self.tile, dtype=torch.float32)
+        ramp = (torch.arange(overlap, dtype=torch.float32, device="cpu") + 0.5) / overlap
+        weights = torch.ones(tiles, self.tile, dtype=torch.float32, device="cpu")
         weights[1:, :overlap] = ramp
         weights[:-1, self.step :] = ramp.flip(0)
         return weights
@@ -681,7 +738,7 @@ class LatentField:
         at_zero = blended(self.zero * weight)
         if z is None:
             return at_zero
-        tiles = (torch.tensor(rows)[:, None] * self.grid[1] + torch.tensor(cols)).flatten()
+        tiles = [row * self.grid[1] + col for row in rows for col in cols]
         return at_zero + blended((self.model.latent_map(z[tiles]) - self.zero) * weight.sqrt())
 
 
@@ -702,7 +759,7 @@ class Sampler:
     """
 
     def __init__(self, model: SRVAE, lr: np.ndarray, *, consistency: bool = True, cache: bool = True) -> None:
-        device, (h, w), s = check_model(model), check_lr(lr).shape[:2], model.scale
+        device, (h, w), s = check_model(model), check_image(lr, "lr").shape[:2], model.scale
         self.model, self.consistency, self.lr, self.rect = model, consistency, as_rgb(lr), (0, 0, h, w)
         self.grey = bool((self.lr == self.lr[..., :1]).all())
         self.pixels = to_tensor(self.lr).to(device)
@@ -783,7 +840,7 @@ class Sampler:
             z = None
             if temperature and latent_map is None:
                 z = self.field.z(noise(rng, self.tiles) if eps is None else eps, temperature)
-            for block in tqdm(blocks(rect, BLOCK), disable=not progress, unit="block"):
+            for block in progress_bar(blocks(rect, BLOCK), disable=not progress, unit="block"):
                 wide = self.with_context(block, draft)
                 latents = self.field.map(z, wide) if latent_map is None else crop(latent_map, wide).to(self.pixels)
                 code, up = self.encoded(wide)
@@ -828,7 +885,7 @@ def super_resolve(
     """
     check_model(model)
     if device is not None:
-        model.to(device)
+        model.to(check_device(device))
     temperature = model.temperature if temperature is None else temperature
     sampler = Sampler(model, lr, consistency=consistency, cache=False)
     answer = sampler(seed, temperature, progress=progress, as_float=as_float)

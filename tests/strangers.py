@@ -18,6 +18,7 @@ import PIL.Image
 import PIL.ImageCms
 import skimage.color
 import tifffile
+from PIL.ExifTags import IFD, Base
 
 RNG = np.random.default_rng(14)
 H, W = 37, 41  # primes: no side is a multiple of a tile, a strip or a byte
@@ -56,7 +57,8 @@ class Case:
 
 def cases() -> list[Case]:
     """All files."""
-    return [*png_cases(), *tiff_cases(), *turned_cases(), *profile_cases(), *other_cases(), *rejected_cases()]
+    described = [*profile_cases(), *described_cases()]
+    return [*png_cases(), *tiff_cases(), *turned_cases(), *described, *other_cases(), *rejected_cases()]
 
 
 # -- writers ------------------------------------------------------------------------------------------------
@@ -218,6 +220,7 @@ def turned_cases() -> Iterator[Case]:
 # Red, green and blue of linear light as columns of XYZ under D50.
 DISPLAY_P3 = np.array([[0.51512, 0.29198, 0.15710], [0.24120, 0.69225, 0.06657], [-0.00105, 0.04189, 0.78407]])
 REC_709 = np.array([[0.43607, 0.38515, 0.14307], [0.22249, 0.71687, 0.06061], [0.01392, 0.09708, 0.71410]])  # sRGB's
+ADOBE_RGB = np.array([[0.60974, 0.20528, 0.14919], [0.31111, 0.62567, 0.06322], [0.01947, 0.06087, 0.74457]])
 D50 = np.array([0.9642, 1.0, 0.8249])
 
 
@@ -247,9 +250,13 @@ def icc_profile(columns: np.ndarray | None, gamma: float) -> bytes:
     return icc_file(b"RGB ", b"mntr", b"XYZ ", tags | {b"rTRC": curve, b"gTRC": curve, b"bTRC": curve})
 
 
-def in_srgb(image: np.ndarray, columns: np.ndarray, gamma: float) -> np.ndarray:
-    """An 8-bit image of :func:`icc_profile`'s colours in sRGB, by the standard's formulas."""
-    linear = ((image / 255) ** gamma @ (np.linalg.inv(REC_709) @ columns).T).clip(0, 1)
+def in_srgb(image: np.ndarray, columns: np.ndarray, gamma: float | None) -> np.ndarray:
+    """An 8-bit image of :func:`icc_profile`'s colours in sRGB, by the standard's formulas; None is sRGB's curve."""
+    coded = image / 255
+    light = (
+        np.where(coded <= 0.04045, coded / 12.92, ((coded + 0.055) / 1.055) ** 2.4) if gamma is None else coded**gamma
+    )
+    linear = (light @ (np.linalg.inv(REC_709) @ columns).T).clip(0, 1)
     coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     return np.rint(coded * 255).astype(np.uint8)
 
@@ -291,7 +298,7 @@ def profile_cases() -> Iterator[Case]:
         data = by_pillow(PIL.Image.fromarray(inks * 255, "CMYK"), kind, icc_profile=cmyk_profile(), quality=100)
         yield Case(f"cmyk-profile.{kind.lower()}", data, wanted, off=off)
     yield Case("cicp-srgb.png", by_hand(RGB, 2, (b"cICP", bytes((1, 13, 0, 1)))), RGB)
-    told = "colour profile of no use"
+    told = "invalid colour profile"
     yield Case("broken-profile.png", by_pillow(RGB, "PNG", icc_profile=b"no profile" * 20), RGB, warning=told)
     yield Case("grey-profile-on-rgb.png", by_pillow(RGB, "PNG", icc_profile=GREY_PROFILE), RGB, warning=told)
     srgb, p3, grey = ((b"iCCP", b"a\0\0" + zlib.compress(p)) for p in (SRGB_PROFILE, P3_PROFILE, GREY_PROFILE))
@@ -303,6 +310,92 @@ def profile_cases() -> Iterator[Case]:
         "gamma-18-16.png": by_hand(DEEP_GREY[..., None], 0, grey),
     }.items():
         yield Case(name, data, error="16 bit and a colour profile")
+
+
+def described_cases() -> Iterator[Case]:
+    """Colours that a file describes without an ICC profile; of several descriptions the first in PNG's order counts."""
+    adobe_xy = (0.3127, 0.329, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06)
+    adobe = in_srgb(SMOOTH, ADOBE_RGB, 2.2)
+    for space, interop in ((65535, "R03"), (2, "R03"), (2, None), (None, "R03")):
+        exif = exif_of(space, interop)
+        name = f"exif-{space}-{interop}"
+        data = by_pillow(SMOOTH, "JPEG", quality=100, subsampling=0, exif=exif)
+        yield Case(f"{name}.jpg", data, in_srgb(by_opencv(data), ADOBE_RGB, 2.2), off=2)
+        yield Case(f"{name}.webp", by_pillow(SMOOTH, "WEBP", lossless=True, exif=exif), adobe, off=1)
+    flat = np.full((8, 8, 3), (40, 200, 60), np.uint8)
+    data = by_pillow(flat, "JPEG", quality=100, subsampling=0, exif=exif_of(65535, "R03"))
+    yield Case("exif-flat.jpg", data, np.full_like(flat, (0, 201, 37)), off=2)
+    for space, interop in ((1, "R98"), (1, "R03")):
+        exif = exif_of(space, interop)
+        yield Case(f"exif-{space}-{interop}.webp", by_pillow(RGB, "WEBP", lossless=True, exif=exif), RGB)
+    unknown = by_pillow(RGB, "WEBP", lossless=True, exif=exif_of(65535, None))
+    yield Case("exif-uncalibrated.webp", unknown, RGB, warning="does not say which colours it has")
+    p3 = by_pillow(SMOOTH, "WEBP", lossless=True, exif=exif_of(65535, "R03"), icc_profile=P3_PROFILE)
+    yield Case("exif-and-profile.webp", p3, in_srgb(SMOOTH, DISPLAY_P3, 2.2), off=1)
+    tags = [(318, 5, 2, rationals(adobe_xy[:2]), True), (319, 5, 6, rationals(adobe_xy[2:]), True)]
+    primaries = in_srgb(SMOOTH, ADOBE_RGB, None)
+    yield Case("primaries.tif", by_tifffile(SMOOTH, extratags=tags), primaries, off=1)
+    chrm, linear = (
+        (b"cHRM", struct.pack(">8I", *(round(1e5 * v) for v in adobe_xy))),
+        (b"gAMA", struct.pack(">I", 10**5)),
+    )
+    usual, srgb = (b"gAMA", struct.pack(">I", 45455)), (b"sRGB", b"\0")
+    p3, cicp = (b"iCCP", b"a\0\0" + zlib.compress(P3_PROFILE)), (b"cICP", bytes((1, 13, 0, 1)))
+    for name, chunks, wanted in (
+        ("gamma-1", [linear], in_srgb(SMOOTH, REC_709, 1)),
+        ("gamma-srgb", [usual], SMOOTH),
+        ("primaries", [chrm], primaries),
+        ("primaries-gamma-22", [usual, chrm], adobe),
+        ("primaries-gamma-1", [chrm, linear], in_srgb(SMOOTH, ADOBE_RGB, 1)),
+        ("srgb-first", [linear, chrm, srgb], SMOOTH),
+        ("profile-before-gamma", [linear, p3], in_srgb(SMOOTH, DISPLAY_P3, 2.2)),
+        ("cicp-before-profile", [p3, linear, cicp], SMOOTH),
+        ("no-gamma", [(b"gAMA", bytes(4))], SMOOTH),
+    ):
+        yield Case(f"{name}.png", by_hand(SMOOTH, 2, *chunks), wanted, off=1)
+    flat = np.full((3, 3, 3), (64, 128, 192), np.uint8)
+    yield Case("gamma-flat.png", by_hand(flat, 2, linear), np.full_like(flat, (137, 188, 225)))
+    yield Case(
+        "gamma-alpha.png",
+        by_hand(np.dstack([flat, flat[..., 0]]), 6, linear),
+        np.dstack([flat * 0 + (137, 188, 225), flat[..., 0]]).astype(np.uint8),
+    )
+    grey = in_srgb(three(GREY), REC_709, 1)
+    yield Case("gamma-grey.png", by_hand(GREY[..., None], 0, linear), grey, off=1)
+    deep = by_hand((SMOOTH * np.uint16(257)), 2, linear)
+    yield Case("gamma-16.png", deep, in_srgb(SMOOTH, REC_709, 1).astype(np.uint16) * 257, off=129)
+    invalid = by_hand(RGB, 2, (b"cHRM", bytes(32)))
+    yield Case("no-primaries.png", invalid, RGB, warning="read as sRGB: it has invalid chromaticities")
+    avif = by_pillow(SMOOTH, "AVIF", quality=100, subsampling="4:4:4")
+    assert avif.count(b"colrnclx") == 1
+    yield Case("srgb.avif", avif, SMOOTH, off=6)
+    at = avif.index(b"colrnclx") + 8
+    for name, codes in {"hdr.avif": (9, 16), "wide.avif": (12, 13)}.items():
+        yield Case(name, avif[:at] + struct.pack(">2H", *codes) + avif[at + 4 :], error=r"cICP colours \(")
+    for name, space in {"linked.bmp": b"KNIL", "profile.bmp": b"DEBM", "calibrated.bmp": bytes(4)}.items():
+        yield Case(name, bmp_of(RGB, space), error="a BMP with colours of its own")
+    yield Case("srgb.bmp", bmp_of(RGB, b"BGRs"), RGB)
+
+
+def exif_of(space: int | None, interop: str | None) -> PIL.Image.Exif:
+    """EXIF with a colour space and the InteropIndex that cameras write beside it."""
+    exif = PIL.Image.Exif()
+    details = {} if space is None else {Base.ColorSpace: space}
+    exif[IFD.Exif] = details | ({IFD.Interop: {1: interop}} if interop else {})
+    return exif
+
+
+def rationals(values: tuple[float, ...]) -> tuple[int, ...]:
+    """Values as numerators and denominators, one after the other."""
+    return tuple(n for value in values for n in (round(10_000 * value), 10_000))
+
+
+def bmp_of(image: np.ndarray, space: bytes) -> bytes:
+    """A BMP file with a header of version 5 that names a colour space."""
+    rows = b"".join(row.tobytes() + bytes(-3 * image.shape[1] % 4) for row in image[::-1, :, ::-1])
+    head = struct.pack("<IiiHHIIiiII", 124, image.shape[1], image.shape[0], 1, 24, 0, len(rows), 0, 0, 0, 0)
+    head += bytes(16) + space + struct.pack("<9I", *range(1, 10)) + bytes(28)
+    return b"BM" + struct.pack("<IHHI", 14 + 124 + len(rows), 0, 0, 14 + 124) + head + rows
 
 
 # -- other formats ------------------------------------------------------------------------------------------
@@ -320,6 +413,17 @@ def other_cases() -> Iterator[Case]:
     yield Case("rgba.webp", by_pillow(both, "WEBP", **lossless), both)
     data, opaque = by_pillow(RGB, "WEBP", **lossless, **two_frames()), np.dstack([RGB, np.full_like(ALPHA, 255)])
     yield Case("animated.webp", data, opaque, warning="2 frames or pages, of which the first is read")
+    yield Case("palette.gif", by_pillow(PALETTE, "GIF"), OF_PALETTE)
+    shown = np.where(np.asarray(PALETTE) == 3, 0, 255).astype(np.uint8)
+    yield Case("palette-key.gif", by_pillow(PALETTE, "GIF", transparency=3), np.dstack([OF_PALETTE, shown]))
+    frames = {"save_all": True, "append_images": [PALETTE.rotate(180)]}
+    yield Case("animated.gif", by_pillow(PALETTE, "GIF", **frames), OF_PALETTE, warning="2 frames or pages, of which")
+    yield Case(
+        "alpha.avif",
+        by_pillow(np.dstack([SMOOTH, SMOOTH[..., 0] | 1]), "AVIF", quality=100, subsampling="4:4:4"),
+        np.dstack([SMOOTH, SMOOTH[..., 0] | 1]),
+        off=6,
+    )
     yield Case("rgb.bmp", by_pillow(RGB, "BMP"), RGB)
     yield Case("grey.bmp", by_pillow(GREY, "BMP"), three(GREY))
     yield Case("palette.bmp", by_pillow(PALETTE, "BMP"), OF_PALETTE)
@@ -330,9 +434,10 @@ def rejected_cases() -> Iterator[Case]:
     """Files that are not images, are damaged, or would not be read right."""
     for name, data in {"empty.png": b"", "text.jpg": b"no image", "document.pdf": b"%PDF-1.7 ..."}.items():
         yield Case(name, data, error="it is damaged, .* or not one of PNG, ")
-    yield Case("picture.gif", by_pillow(PIL.Image.new("P", (3, 3)), "GIF"), error="or not one of PNG, ")
+    yield Case("picture.jp2", by_pillow(RGB, "JPEG2000"), error="or not one of PNG, ")
     whole = {kind: by_pillow(RGB, kind) for kind in ("PNG", "JPEG", "BMP", "TIFF")}
     whole |= {"WEBP": by_pillow(RGB, "WEBP", lossless=True), "16.PNG": by_hand(DEEP, 2), "16.TIFF": by_tifffile(DEEP)}
+    whole |= {"GIF": by_pillow(PALETTE, "GIF"), "AVIF": by_pillow(RGB, "AVIF")}
     for kind, data in whole.items():
         yield Case(f"short.{kind.lower()}", data[: len(data) * 2 // 3], error="[Tt]runcated|damaged|decoder")
     yield Case("huge.png", by_hand(GREY[..., None], 0, size=(30000, 30000)), error="exceeds limit of 178956970 pixels")

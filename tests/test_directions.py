@@ -119,5 +119,5 @@ def test_amounts_are_in_standard_deviations_at_any_temperature():
     with pytest.raises(IndexError):
         directions.steer(3, 0, 0.0, directions=axes, amounts=[1.0] * 3)
     for temperature in (-1, math.nan, math.inf):
-        with pytest.raises(ValueError, match="temperature must be a finite number of at least 0"):
+        with pytest.raises(ValueError, match="temperature must be a number from 0 to 100"):
             directions.steer(1, 0, temperature)

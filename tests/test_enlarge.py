@@ -13,7 +13,10 @@ from PIL.ExifTags import IFD, Base
 
 import srvae_core as sr
 from pictures import levels, picture
-from srvae import enlarge, images
+from srvae import commands, enlarge, images
+from srvae.benchmarks.cli import build_parser as build_evaluate
+from srvae.training.cli import build_parser as build_train
+from test_images import imresize
 
 
 @pytest.fixture(autouse=True)
@@ -80,7 +83,13 @@ WRONG = {
     "a.png --to out --model Q": "no model '4x-Q'",
     "a.png --to out --scale 8 --model 4x-D": "a 4x model, and --scale asks for 8",
     "a.png --to out --samples 2": "needs a --temperature above 0",
-    "a.png --to out --device toaster": "toaster",
+    "a.png --to out --device toaster": "there is no device 'toaster' on this machine; there is: cpu",
+    "a.png --to out --times 9": "--times must be from 1 to 8, not 9",
+    "a.png --to out --times 5 --model 4x-D": "--times must be from 1 to 4, not 5",
+    "a.png --to out --times 0.5": "--times must be from 1 to 8, not 0.5",
+    "a.png --to out --width 0": "--width and --height must be at least 1 pixel",
+    "a.png --to out --quality 101": "--quality must be from 1 to 100, not 101",
+    "a.png --to out --temperature 1e38": "temperature must be a number from 0 to 100, not 1e+38",
 }
 
 
@@ -148,3 +157,154 @@ def test_two_processes_share_the_files():
     assert run("in --to alone") == 1
     assert files() == files("alone") == {f"{number}.png" for number in range(6)}
     assert all(levels(images.read(f"out/{name}"), images.read(f"alone/{name}")) <= 1 for name in files())
+
+
+def resolution_of(path: str) -> tuple[float, float]:
+    """Pixels per inch of a file by EXIF, which is in centimetres or inches, or else by its own header."""
+    with PIL.Image.open(path) as file:
+        exif = file.getexif()
+        if Base.XResolution in exif:
+            unit = {2: 1, 3: 2.54}[exif[Base.ResolutionUnit]]
+            found = tuple(float(exif[tag]) * unit for tag in (Base.XResolution, Base.YResolution))
+            assert file.info.get("dpi", found) == pytest.approx(found, abs=1), "both say the same"
+            return found
+        return file.info["dpi"]
+
+
+@pytest.mark.parametrize("source", ["png", "webp", "jpg", "avif"])
+@pytest.mark.parametrize("unit", [2, 3])
+def test_resolution_in_exif_alone_is_kept(source, unit):
+    exif = PIL.Image.Exif()
+    exif[Base.XResolution], exif[Base.YResolution], exif[Base.ResolutionUnit] = 100.0, 50.0, unit
+    save(f"a.{source}", exif=exif)
+    wanted = [n * 4 * (1 if unit == 2 else 2.54) for n in (100, 50)]
+    for kind in ("png", "jpg", "webp", "tiff"):
+        assert run(f"a.{source} --to {kind} --format {kind}") == 0
+        assert resolution_of(f"{kind}/a.{kind.replace('tiff', 'tif')}") == pytest.approx(wanted, abs=1)
+        with PIL.Image.open(f"{kind}/a.{kind.replace('tiff', 'tif')}") as answer:
+            assert kind == "webp" or answer.info["dpi"] == pytest.approx(wanted, abs=1)
+
+
+def test_resolution_of_a_header_is_kept_where_only_exif_holds_it():
+    save("a.png", dpi=(300, 300))
+    assert run("a.png --to out --format webp --scale 8") == 0
+    assert resolution_of("out/a.webp") == pytest.approx((2400, 2400), abs=1)
+
+
+def test_an_answer_is_in_the_colours_that_it_names():
+    """Adobe RGB as cameras write it, by EXIF alone; the answer is sRGB and says so."""
+    exif = PIL.Image.Exif()
+    exif[IFD.Exif] = {Base.ColorSpace: 65535, IFD.Interop: {1: "R03"}, Base.Gamma: 2.2}
+    exif[Base.WhitePoint] = (0.3127, 0.329)
+    PIL.Image.new("RGB", (16, 16), (40, 200, 60)).save("a.jpg", quality=100, subsampling=0, exif=exif)
+    for kind in ("jpg", "png", "webp"):
+        assert run(f"a.jpg --to out --format {kind}") == 0
+        assert np.abs(images.read(f"out/a.{kind}").astype(int) - (0, 201, 37)).max() <= 6
+        with PIL.Image.open(f"out/a.{kind}") as answer:
+            found = answer.getexif()
+            assert found.get_ifd(IFD.Exif) == {Base.ColorSpace: 1}
+            assert Base.WhitePoint not in found
+
+
+# -- sizes, formats, quality, words of the command line -----------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "size", "scale", "ratio"),
+    [
+        ("--times 3", (60, 75), 4, (3, 4)),
+        ("--times 1.5", (30, 38), 4, None),
+        ("--times 6", (120, 150), 8, (3, 4)),
+        ("--width 100", (80, 100), 4, None),
+        ("--width 150", (120, 150), 8, (3, 4)),
+        ("--height 40", (40, 50), 4, (1, 2)),
+        ("--times 4", (80, 100), 4, None),
+        ("--times 2 --scale 8", (40, 50), 8, (1, 4)),
+    ],
+)
+def test_any_size(shipped, words, size, scale, ratio):
+    """By the next larger scale, reduced as MATLAB's imresize does, but for the border."""
+    images.write("a.png", picture(20, 25))
+    assert run(f"a.png --to out {words}") == 0
+    answer = images.read("out/a.png")
+    assert answer.shape == (*size, 3)
+    full = sr.super_resolve(images.read("a.png"), shipped(f"{scale}x-D"))
+    if ratio:
+        inner = (slice(4, -4), slice(4, -4))
+        np.testing.assert_array_equal(answer[inner], imresize(full, *ratio)[inner])
+    elif words in ("--width 100", "--times 4"):
+        np.testing.assert_array_equal(answer, full)
+    with PIL.Image.open("out/a.png") as file:
+        assert f'"model": "{scale}x-D", "scale": {scale},' in file.text["Software"]
+
+
+def test_sizes_of_deep_grey_and_clear_images(shipped):
+    for name, image in {
+        "deep.png": picture(20, 24).astype(np.uint16) * 257,
+        "grey.png": picture(20, 24, 1)[..., 0],
+    }.items():
+        images.write(name, image)
+        assert run(f"{name} --to out --times 3") == 0
+        full = sr.super_resolve(image, shipped("4x-D"))
+        wanted, answer = imresize(full, 3, 4), images.read(f"out/{name}")
+        wanted = wanted if wanted.ndim == 3 else sr.as_rgb(wanted)
+        np.testing.assert_array_equal(answer[4:-4, 4:-4], wanted[4:-4, 4:-4])
+    images.write("clear.png", picture(20, 24, 4))
+    assert run("clear.png --to out --times 3") == 0
+    assert images.read("out/clear.png").shape == (60, 72, 4)
+
+
+def test_a_size_out_of_reach_is_that_files_error(capsys):
+    save("in/large.png", 20, 60)
+    save("in/small.png", 5, 6)
+    save("in/fits.png", 10, 20)
+    assert run("in --to out --width 50") == 1
+    said = capsys.readouterr().err
+    assert "in/large.png: it can become from 60x20 to 480x160 pixels" in said
+    assert "in/small.png: it can become from 6x5 to 48x40 pixels" in said
+    assert files() == {"fits.png"}
+
+
+@pytest.mark.parametrize("kind", ["gif", "avif"])
+def test_gif_and_avif_become_png(kind):
+    save(f"in/a.{kind}")
+    assert run("in --to out") == 0
+    assert files() == {"a.png"}
+    assert images.read("out/a.png").shape == (24, 36, 3)
+
+
+@pytest.mark.parametrize("kind", ["jpg", "webp"])
+def test_quality(kind):
+    save("a.png", 40, 40)
+    for quality in (20, 95):
+        assert run(f"a.png --to {quality} --format {kind} --quality {quality}") == 0
+    assert run(f"a.png --to usual --format {kind}") == 0
+    sizes = [Path(f"{folder}/a.{kind}").stat().st_size for folder in ("20", "95", "usual")]
+    assert sizes[0] < 0.6 * sizes[1]
+    assert sizes[1] == sizes[2]
+
+
+def test_wildcards_are_expanded():
+    """Windows leaves them to the program; a file whose name has them is meant itself."""
+    for name in ("in/a.png", "in/b.png", "in/c.jpg", "in/[d].png"):
+        save(name)
+    assert run("in/?.png --to out") == 0
+    assert files() == {"a.png", "b.png"}
+    assert run("in/[d].png --to out") == 0
+    assert files() == {"a.png", "b.png", "[d].png"}
+    assert run("in/*.bmp --to out") == 2
+
+
+def test_the_home_folder_is_found_in_every_word(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    save("home/a.png")
+    assert run("~/a.png --to=~/out") == 0
+    assert files("home") == {"a.png", "out/a.png"}
+    assert not Path("~").exists()
+    for parser, words in {
+        build_evaluate: ["scores", "--results=~/r.csv", "--vgg", "~/v"],
+        build_train: ["run", "--data=~/d", "--run", "~/r"],
+    }.items():
+        found = vars(commands.parse(parser(), words)).values()
+        assert not any("~" in str(value) for value in found)
+        assert sum(str(value).startswith(str(tmp_path / "home")) for value in found) == 2

@@ -8,6 +8,7 @@ from pathlib import Path
 SRVAE = Path(__file__).resolve().parents[1] / "notebooks" / "srvae"
 # A module or package imports those of lower floors only; the modules of one package may import each other.
 FLOORS = {"metrics": 1, "release": 1, "directions": 1, "regions": 1, "csvfiles": 2, "vgg": 2, "images": 1}
+FLOORS |= {"colours": 0, "commands": 0}
 FLOORS |= {
     "benchmarks": 3,
     "training": 3,

@@ -394,18 +394,29 @@ def test_bad_images_and_options(random_model, enlarge):
         (GOOD[None], ValueError, r"not \(1, 4, 6, 3\)"),
         (GOOD * np.nan, ValueError, "lr has NaN or infinite values"),
         (GOOD * -np.inf, ValueError, "lr has NaN or infinite values"),
-        (GOOD.astype(np.float32), ValueError, r"lr must be float in \[0, 1\], but reaches 128"),
+        (GOOD.astype(np.float32), ValueError, r"lr must be float in \[0, 1\], but its values range from 128 to 128"),
     ):
         with pytest.raises(error, match=message):
             enlarge(lr, random_model(4))
-    for temperature in (-0.1, float("nan"), float("inf"), "1"):
-        with pytest.raises(ValueError, match="temperature must be a finite number of at least 0, not"):
+    for temperature in (-0.1, float("nan"), float("inf"), "1", 100.1, 1e38):
+        with pytest.raises(ValueError, match="temperature must be a number from 0 to 100, not"):
             enlarge(GOOD, random_model(4), temperature=temperature)
     for seed in (1.5, "3", None, 2**64, -(2**63) - 1):
         with pytest.raises(ValueError, match="seed must be a 64-bit integer, not"):
             enlarge(GOOD, random_model(4), seed=seed)
     with pytest.raises(TypeError, match="model must be an SRVAE, not str"):
         enlarge(GOOD, "4x-D")
+
+
+def test_answers_are_finite(random_model):
+    """The largest temperature still gives a picture; what gives none is an error, and not a black picture."""
+    sampler = sr.Sampler(random_model(4), GOOD)
+    assert np.isfinite(sampler(temperature=100.0, as_float=True)).all()
+    eps = torch.full((1, 1024), torch.nan)
+    for options in ({"eps": eps}, {"latent_map": torch.full((1, 4, 4, 6), torch.inf)}):
+        for as_float in (False, True):
+            with pytest.raises(ValueError, match="the picture has NaN or infinite values"):
+                sampler(as_float=as_float, **options)
 
 
 def test_bad_options_of_a_sampler(random_model):

@@ -16,6 +16,8 @@ from srvae import images
 from srvae.benchmarks import sets
 from srvae.benchmarks.sets import BUNDLED, SetMissingError, bundled, fetch, image_names, load_image, pair, registry
 from srvae.benchmarks.tables import TABLE_SETS
+from srvae.training.photographs import load_photographs
+from srvae.viewer import files
 
 
 def test_bundled_photographs_are_those_of_scikit_image(photographs):
@@ -196,3 +198,24 @@ def test_no_training_photograph_is_in_a_benchmark_set():
         cut = cv2.resize(grey[4:-4, 4:-4], None, fx=0.6, fy=0.6, interpolation=cv2.INTER_AREA)
         copy = cv2.imdecode(cv2.imencode(".jpg", cut, [cv2.IMWRITE_JPEG_QUALITY, 70])[1], cv2.IMREAD_GRAYSCALE)
         assert (ours @ thumbnail(copy)).max() > 0.9
+
+
+def test_colours_under_alpha_do_not_count(tmp_path, monkeypatch):
+    """Files that look the same are the same photographs: to score against, to train on, to look at."""
+    image = np.dstack([picture(150, 160), np.full((150, 160), 255, np.uint8)])
+    image[40:110, 30:60, 3] = 0
+    for folder, hidden in (("magenta", (255, 0, 255)), ("black", (0, 0, 0))):
+        image[image[..., 3] == 0, :3] = hidden
+        (tmp_path / folder).mkdir()
+        for name in ("a", "b"):
+            images.write(tmp_path / folder / f"{name}.png", image)
+    monkeypatch.setenv("SRVAE_BENCHMARKS", str(tmp_path))
+    for read in (
+        lambda folder: pair(folder, "a", 4)[0],
+        lambda folder: load_photographs(tmp_path / folder, 4).hr[0],
+        lambda folder: files.read(tmp_path / folder / "a.png", is_original=True).image,
+        lambda folder: images.read(tmp_path / folder / "a.png"),
+    ):
+        one, other = read("magenta"), read("black")
+        np.testing.assert_array_equal(one, other)
+        assert not (one[40:110, 30:60, :3] == (255, 0, 255)).all(2).any()

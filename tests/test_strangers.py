@@ -2,6 +2,7 @@
 
 import re
 import warnings
+from functools import partial
 
 import numpy as np
 import PIL.Image
@@ -10,7 +11,8 @@ import torch
 
 import srvae_core as sr
 import strangers
-from srvae import images
+from srvae import images, metrics, release
+from srvae.viewer.view import View
 from strangers import RGB, RNG, Case
 
 CASES = {case.name: case for case in strangers.cases()}
@@ -61,6 +63,7 @@ def assert_shows(answer: np.ndarray, wanted: np.ndarray, scale: int) -> None:
     assert answer.shape == (wanted.shape[0] * scale, wanted.shape[1] * scale, *wanted.shape[2:])
     peak = sr.max_value(wanted.dtype)
     visible = wanted[..., 3] > 0 if wanted.shape[2:] == (4,) else np.ones(wanted.shape[:2], bool)
+    answer = answer.clip(0, 1) if answer.dtype.kind == "f" else answer  # integers are clipped as they are made
     off = np.abs(sr.downscale(answer, scale).astype(float) - wanted)[visible][:, :3].mean() / peak * 255
     assert off <= NEAR, f"colours are off by {off:.1f} levels of 255"
     if wanted.shape[2:] == (4,):
@@ -146,12 +149,24 @@ def test_rejected_arrays(random_model, image, error, message):
             call(image)
 
 
-def test_float_images_of_0_to_255_are_rejected(random_model):
-    """They are enlarged nowhere; scores take what a model answers, which may lie far outside [0, 1]."""
-    model, image = random_model(4), BASE.astype(np.float32)
-    for call in (lambda: sr.super_resolve(image, model), lambda: sr.Sampler(model, image)):
-        with pytest.raises(ValueError, match=r"lr must be float in .0, 1., but reaches 2\d\d"):
-            call()
+@pytest.mark.parametrize("image", [BASE.astype(np.float32), BASE / 127.5 - 1], ids=["0 to 255", "-1 to 1"])
+def test_floats_of_another_range_are_rejected(random_model, image):
+    """By whatever takes an image, with the range that it has."""
+    model, eight_bit, ends = random_model(4), np.tile(BASE, (2, 2, 1)), f"from {image.min():g} to {image.max():g}"
+    large = np.tile(image, (2, 2, 1))  # of 20x24 pixels, since SSIM needs 19
+    calls = [sr.check_image, partial(sr.enlarge, scale=4), partial(sr.resize, size=(3, 3)), metrics.luma]
+    calls += [partial(f, model=model) for f in (sr.super_resolve, release.super_resolve, release.self_ensemble)]
+    calls += [lambda x: sr.Sampler(model, x), lambda x: View({"a": x}, 4), partial(metrics.crop_to_multiple, scale=4)]
+    for score in (partial(metrics.psnr_y, border=4), partial(metrics.ssim_y, border=4)):
+        calls += [partial(score, eight_bit), partial(score, b=eight_bit)]
+    calls += [lambda x: metrics.diversity([eight_bit, x], eight_bit), lambda x: metrics.lr_psnr(eight_bit, x, 4)]
+    for call in calls:
+        with pytest.raises(ValueError, match=f"must be float in .0, 1., but its values range {ends}"):
+            call(large)
+
+
+def test_floats_may_overshoot():
+    image = np.linspace(-0.5, 1.5, 12).reshape(2, 2, 3)
     assert sr.check_image(image) is image
 
 
@@ -181,9 +196,10 @@ def test_hidden_pixels_take_the_nearest_visible_colour(dtype):
     assert (filled[:, :4, :3] == [200, 10, 20]).all()
     assert (filled[:, 5:, :3] == [30, 220, 40]).all()
     np.testing.assert_array_equal(filled[..., 3], image[..., 3])
-    for alpha in (0, 255):  # nothing visible, and nothing hidden
-        image[..., 3] = alpha
-        np.testing.assert_array_equal(images.fill_transparent(image), image)
+    image[..., 3] = 0
+    assert not images.fill_transparent(image).any(), "black where nothing is visible"
+    image[..., 3] = 255
+    np.testing.assert_array_equal(images.fill_transparent(image), image)
 
 
 @pytest.mark.parametrize("name", ["4x-P", "8x-D"])

@@ -4,6 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from . import commands
+
 COMMANDS = {
     "enlarge": "enlarge image files and folders",
     "evaluate": "measure scores, speed and memory",
@@ -35,11 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: with 2 for arguments that are not understood, otherwise with the command's own exit code.
     """
-    parser = build_parser()
-    if not (sys.argv[1:] if arguments is None else arguments):
-        parser.print_help(sys.stderr)
-        sys.exit(2)
-    options = parser.parse_args(arguments)
+    options = commands.parse(build_parser(), arguments)
     if options.command == "enlarge":
         from .enlarge import main as enlarge
 

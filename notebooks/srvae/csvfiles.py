@@ -27,6 +27,7 @@ def read_csv(path: Path) -> list[Row]:
     """
     if not path.exists():
         return []
+    sr.check_file(path)
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:  # spreadsheets put a byte order mark first
             reader = csv.DictReader(file, strict=True)

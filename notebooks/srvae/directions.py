@@ -74,12 +74,12 @@ def find(sampler: sr.Sampler, count: int = COUNT, *, iterations: int = 1) -> Dir
     image gives the same directions.
     """
     picture, scale = picture_of_steps(sampler), sampler.model.scale
-    origin = torch.zeros(1, sr.LATENTS, device=sampler.pixels.device)
+    origin = sampler.pixels.new_zeros(1, sr.LATENTS)
     pull = torch.func.vjp(lambda step: what_one_sees(picture(step), scale), origin)[1]
     # vmap shares among all vectors whatever does not depend on them.
     push_all = torch.func.vmap(lambda vector: torch.func.jvp(picture, (origin,), (vector[None],))[1][0])  # J v
     pull_all = torch.func.vmap(lambda change: pull(change[None])[0][0])  # (W J)^T u
-    start = torch.randn(sr.LATENTS, count + SPARE, generator=torch.Generator().manual_seed(0))
+    start = torch.randn(sr.LATENTS, count + SPARE, generator=sr.noise_generator(0), dtype=torch.float32, device="cpu")
     basis = torch.linalg.qr(start.to(origin)).Q
     changes = push_all(basis.T)  # (count + SPARE, windows, 3, height, width)
     energy = what_one_sees(changes, scale).square().mean((0, 2, 3, 4))[:, None, None, None]
@@ -132,7 +132,7 @@ def picture_of_steps(sampler: sr.Sampler) -> Callable[[Tensor], Tensor]:
 
 def what_one_sees(change: Tensor, scale: int) -> Tensor:
     """Return the visible part of a change of RGB, (..., 3, height, width): luma and two colour differences, blurred."""
-    mixed = torch.einsum("ij,...jhw->...ihw", torch.tensor(YCC, device=change.device), change)
+    mixed = torch.einsum("ij,...jhw->...ihw", torch.tensor(YCC, dtype=change.dtype, device=change.device), change)
     luma, colour = mixed.split((1, 2), -3)
     return torch.cat([_blurred(luma, LUMA_BLUR * scale), _blurred(colour, COLOUR_BLUR * scale)], -3)
 
@@ -152,7 +152,7 @@ def _blurred(x: Tensor, sigma: float) -> Tensor:
 
 def _signs(changes: Tensor, picture: Tensor, scale: int) -> Tensor:
     """Return for each change, (count, windows, 3, h, w), the sign that brightens the picture, or else adds detail."""
-    luma = torch.einsum("j,nkjhw->nkhw", torch.tensor(YCC[0], device=changes.device), changes)
+    luma = torch.einsum("j,nkjhw->nkhw", torch.tensor(YCC[0], dtype=changes.dtype, device=changes.device), changes)
     brighter = luma.mean((1, 2, 3))
     fine = picture - _blurred(picture, LUMA_BLUR * scale)
     finer = changes - _blurred(changes, LUMA_BLUR * scale)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,20 +14,48 @@ import cv2
 import numpy as np
 import PIL.Image
 import PIL.ImageCms
+import PIL.ImageFile
+from PIL.ExifTags import IFD, Base
 
 import srvae_core as sr
+from srvae import colours
 
 FORMATS = {"PNG": {"compress_level": 3}, "JPEG": {"quality": 95, "subsampling": 0}}  # with options for writing
 FORMATS |= {"TIFF": {"compression": "tiff_adobe_deflate"}, "WEBP": {"quality": 95, "exact": True}, "BMP": {}}
-SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
+PIL.Image.init()
+READABLE = [kind for kind in (*FORMATS, "GIF", "AVIF") if kind in PIL.Image.OPEN]  # AVIF since Pillow 11.3
+WRITABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
+READ_ONLY_SUFFIXES = (".gif", ".avif")
+SUFFIXES = (*WRITABLE_SUFFIXES, *READ_ONLY_SUFFIXES)
 SRGB = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB"))
 PROFILE_ERRORS = (PIL.ImageCms.PyCMSError, OSError, ValueError)
+
+_lock, _readers, _tolerant = threading.Lock(), 0, False
+
+
+@contextmanager
+def strict_decoding() -> Iterator[None]:
+    """Make Pillow reject files that are cut short, whatever a program around this one has set."""
+    global _readers, _tolerant
+    with _lock:  # the first reader switches, and the last one switches back
+        if not _readers:
+            _tolerant = PIL.ImageFile.LOAD_TRUNCATED_IMAGES
+            PIL.ImageFile.LOAD_TRUNCATED_IMAGES = False
+        _readers += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _readers -= 1
+            if not _readers:
+                PIL.ImageFile.LOAD_TRUNCATED_IMAGES = _tolerant
 
 
 @contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """Give a temporary path beside ``path``, which replaces it at the end; after an error nothing has changed."""
-    part = Path(os.fspath(path) + ".part")
+    path = Path(path)
+    part = path.with_name(f".{sr.digest(os.fsencode(path.name))}.part")  # as short for the longest legal names
     try:
         yield part
         os.replace(part, path)
@@ -48,44 +77,45 @@ def find_images(folder: Path, *, recursive: bool = False) -> list[Path]:
 def open_header(source: str | os.PathLike | io.BytesIO) -> PIL.Image.Image:
     """Open a picture of at most 179 million pixels with Pillow; its pixels are not decoded yet."""
     with warnings.catch_warnings(action="ignore", category=PIL.Image.DecompressionBombWarning):
-        return PIL.Image.open(source, formats=tuple(FORMATS))
+        return PIL.Image.open(source, formats=READABLE)
 
 
 def read(source: str | os.PathLike | bytes | bytearray | memoryview) -> np.ndarray:
-    """Read a PNG, JPEG, TIFF, WebP or BMP file, or the bytes of one: (H, W, 3), or (H, W, 4) with straight alpha.
+    """Read a PNG, JPEG, TIFF, WebP, BMP, GIF or AVIF file, or the bytes of one.
 
-    The result is uint8 or uint16, in sRGB: ICC profiles are converted, EXIF orientation is applied, grey becomes three
-    equal channels, and pixels that alpha hides take the colour of the nearest visible one. Files of several frames or
-    pages give the first, with a warning; a profile of no use is ignored, with a warning.
+    Damaged files are rejected as far as their format shows damage. JPEG has no checksums, so the bytes of a damaged
+    one may decode to a wrong picture.
+
+    Returns:
+        (H, W, 3), or (H, W, 4) with straight alpha; uint8 or uint16, in sRGB. Other colours are converted, be they
+        described by an ICC profile, by PNG's gAMA and cHRM, or by EXIF (Adobe RGB); invalid descriptions are ignored,
+        with a warning. EXIF orientation is applied, grey becomes three equal channels, and pixels that alpha hides take
+        the colour of the nearest visible one. Files of several frames or pages give the first, with a warning.
 
     Raises:
         FileNotFoundError: there is no such file.
         ValueError: not an image, damaged, over 179 million pixels, or of a kind that is not read: CMYK without a
-            profile, Lab, PNG with cICP of another gamut, 16 bit with a profile other than sRGB, other depths.
+            profile, Lab, PNG or AVIF with cICP of another gamut, calibrated BMP, 16 bit with a profile other than
+            sRGB, other depths.
     """
     given = isinstance(source, bytes | bytearray | memoryview)
     name = "the data given" if given else str(source)
-    if not given and Path(source).exists() and not Path(source).is_file():
-        raise ValueError(f"{name} is not a regular file")
-    data = bytes(source) if given else Path(source).read_bytes()
+    data = bytes(source) if given else sr.check_file(source).read_bytes()
     try:
-        return _decode(data, name)
+        with strict_decoding():
+            return _decode(data, name)
     except MemoryError:
         raise
     except Exception as error:  # Pillow raises many types for damaged files
         unknown = isinstance(error, PIL.UnidentifiedImageError)
-        reason = f"it is damaged, of a rare kind, or not one of {', '.join(FORMATS)}" if unknown else error
+        reason = f"it is damaged, of a rare kind, or not one of {', '.join(READABLE)}" if unknown else error
         raise ValueError(f"{name} cannot be read: {reason}") from error
 
 
 def _decode(data: bytes, name: str) -> np.ndarray:
     open_header(io.BytesIO(data)).verify()  # the checksums of PNG, which decoding ignores in part
     picture = open_header(io.BytesIO(data))
-    profile = picture.info.get("icc_profile")
-    codes = _png_chunk(data, b"cICP") if picture.format == "PNG" else b""  # of ITU-T H.273: 1 and 1 or 13 are sRGB's
-    if len(codes) >= 2 and (codes[1] not in (1, 13) or (codes[0] != 1 and not profile)):
-        raise ValueError(f"it has cICP colours ({codes[0]}, {codes[1]}): convert it to sRGB first")
-    if picture.mode == "LAB" or (picture.mode == "CMYK" and not profile):
+    if picture.mode == "LAB" or (picture.mode == "CMYK" and not picture.info.get("icc_profile")):
         raise ValueError(f"it is {picture.mode} without a way to sRGB: convert it to RGB first")
     frames = 1 if picture.format == "MPO" else getattr(picture, "n_frames", 1)  # MPO: a JPEG and its preview
     if frames > 1:
@@ -96,25 +126,79 @@ def _decode(data: bytes, name: str) -> np.ndarray:
         raise ValueError(f"it has {picture.mode} samples of {max(bits)} bit: save it as RGB with 8 or 16 bit")
     layout, alpha = str(picture.tile[0].args) if picture.format == "PNG" else "", picture.has_transparency_data
     picture.load()  # damaged pixels are an error, damaged EXIF is not
+    profile, described = _described_colours(picture, data, name)
     orientation = 1
     with suppress(Exception):  # TIFF is turned as it is read
-        orientation = 1 if tiff else picture.getexif().get(274, 1)
+        orientation = 1 if tiff else picture.getexif().get(Base.Orientation, 1)
     if 16 in bits or ";16" in layout:
-        return fill_transparent(_upright(_decode_16_bit(data, alpha, profile, tiff), orientation))
+        samples = colours.convert(_decode_16_bit(data, alpha, profile, tiff), described)
+        return fill_transparent(_upright(samples, orientation))
     if layout in ("L;2", "L;4") and alpha:  # Pillow brings samples to 8 bit, but not the transparent one
         picture.info["transparency"] *= 85 if layout == "L;2" else 17
     space = "CMYK" if picture.mode == "CMYK" else "L" if picture.mode[0] in "1L" else "RGB"
     samples = np.atleast_3d(np.asarray(picture.convert(space + "A" * alpha)))
-    colours = samples[..., :-1] if alpha else samples
+    colour = samples[..., :-1] if alpha else samples
     if profile and not (space == "RGB" and _is_srgb(profile)):
         try:
-            colours = _to_srgb(colours, space, profile)
+            colour = _to_srgb(colour, space, profile)
         except PROFILE_ERRORS as error:
             if space == "CMYK":
                 raise
-            warnings.warn(f"{name} has a colour profile of no use, so it is read as sRGB: {error}", stacklevel=3)
-    channels = [colours] * (3 if colours.shape[2] == 1 else 1) + [samples[..., -1]] * alpha
-    return fill_transparent(_upright(np.dstack(channels), orientation))
+            warnings.warn(f"{name} has an invalid colour profile, so it is read as sRGB: {error}", stacklevel=3)
+    channels = [colour] * (3 if colour.shape[2] == 1 else 1) + [samples[..., -1]] * alpha
+    return fill_transparent(_upright(colours.convert(np.dstack(channels), described), orientation))
+
+
+def _described_colours(
+    picture: PIL.Image.Image, data: bytes, name: str
+) -> tuple[bytes | None, colours.ColourSpace | None]:
+    """Return the ICC profile of a picture, or else its colour space as other parts of the file describe it.
+
+    The order is the PNG standard's: cICP, ICC profile, sRGB, gAMA with cHRM, and EXIF last. None and None is sRGB.
+
+    Raises:
+        ValueError: the colours are described in a way that is not converted.
+    """
+    profile, about = picture.info.get("icc_profile"), picture.info
+    if picture.format == "PNG" and len(codes := _png_chunk(data, b"cICP")) >= 2:
+        # Codes of ITU-T H.273 for primaries and transfer: 1 and 1 or 13 are sRGB's, 2 is unspecified.
+        if codes[0] == 1 and codes[1] in (1, 13):
+            return None, None
+        if codes[1] not in (1, 13) or not profile:
+            raise ValueError(f"it has cICP colours ({codes[0]}, {codes[1]}): convert it to sRGB first")
+    if profile:
+        return profile, None
+    if picture.format == "AVIF" and (at := data.find(b"colrnclx")) > 0:  # the same codes in two bytes each
+        codes = int.from_bytes(data[at + 8 : at + 10]), int.from_bytes(data[at + 10 : at + 12])
+        if codes[0] not in (1, 2) or codes[1] not in (1, 2, 6, 13):
+            raise ValueError(f"it has cICP colours {codes}: convert it to sRGB first")
+        return None, None
+    if picture.format == "BMP" and int.from_bytes(data[14:18], "little") >= 108:  # headers with a colour space
+        if data[70:74] in (b"DEBM", b"KNIL") or (not any(data[70:74]) and any(data[74:110])):
+            raise ValueError("it is a BMP with colours of its own: convert it to sRGB first")
+        return None, None
+    if "srgb" in about:
+        return None, None
+    if "gamma" in about or "chromaticity" in about:
+        try:
+            return None, colours.described(about.get("chromaticity"), about.get("gamma"))
+        except ValueError as error:
+            warnings.warn(f"{name} is read as sRGB: {error}", stacklevel=4)
+            return None, None
+    space = None
+    with suppress(Exception):  # Pillow raises many types for damaged EXIF
+        exif = picture.getexif()
+        details, interop = exif.get_ifd(IFD.Exif), str(exif.get_ifd(IFD.Interop).get(1))
+        space = details.get(Base.ColorSpace)
+        if space == 2 or (space != 1 and interop.startswith("R03")):
+            return None, colours.ADOBE_RGB
+        if space != 1 and Base.PrimaryChromaticities in exif and Base.WhitePoint in exif:
+            primaries = [*exif[Base.WhitePoint], *exif[Base.PrimaryChromaticities]]
+            exponent = details.get(Base.Gamma)
+            return None, colours.described(primaries, 1 / exponent if exponent else None)
+    if space == 65535:
+        warnings.warn(f"{name} does not say which colours it has, so it is read as sRGB", stacklevel=4)
+    return None, None
 
 
 def _png_chunk(data: bytes, kind: bytes) -> bytes:
@@ -151,9 +235,14 @@ def _decode_16_bit(data: bytes, alpha: bool, profile: bytes | None, tiff: dict) 
 
 
 def fill_transparent(image: np.ndarray) -> np.ndarray:
-    """Give hidden pixels of (H, W, 4) the colour of the nearest visible one, lest black be enlarged into a dark rim."""
-    if image.shape[2:] != (4,) or image[..., 3].all() or not image[..., 3].any():
+    """Give hidden pixels of (H, W, 4) the colour of the nearest visible one, or black where none is visible.
+
+    Otherwise hidden black would be enlarged into a dark rim.
+    """
+    if image.shape[2:] != (4,) or image[..., 3].all():
         return image
+    if not image[..., 3].any():
+        return np.zeros_like(image)
     hidden = (image[..., 3] == 0).astype(np.uint8)
     _, nearest = cv2.distanceTransformWithLabels(hidden, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
     places = np.zeros(nearest.max() + 1, int)
@@ -179,18 +268,20 @@ def _to_srgb(colours: np.ndarray, space: str, profile: bytes) -> np.ndarray:
 
 
 def write(path: str | os.PathLike, image: np.ndarray, **options: object) -> None:
-    """Write an image atomically in the format of the suffix: JPEG and WebP with quality 95, others without loss.
+    """Write an image atomically in the format of the suffix.
+
+    JPEG and WebP are written with quality 95 unless ``options`` name another ``quality``, others without loss.
 
     Args:
         image: (H, W), (H, W, 3) or (H, W, 4); uint8, or uint16 for PNG and TIFF.
-        options: what an 8-bit file says besides, by Pillow's names: ``icc_profile``, ``exif``, ``dpi``, ``pnginfo``.
+        options: of Pillow, for files of 8 bit: ``quality``, ``icc_profile``, ``exif``, ``dpi``, ``pnginfo``.
 
     Raises:
         OSError, TypeError, ValueError: not an image, or the format cannot hold its size, 16 bit, float or alpha.
     """
     suffix, alpha = Path(path).suffix.lower(), sr.check_image(image).shape[2:] == (4,)
-    if suffix not in SUFFIXES or image.dtype.kind == "f":
-        raise ValueError(f"{path} of {image.dtype}: files hold 8 or 16 bit and end in {', '.join(SUFFIXES)}")
+    if suffix not in WRITABLE_SUFFIXES or image.dtype.kind == "f":
+        raise ValueError(f"{path} of {image.dtype}: files hold 8 or 16 bit and end in {', '.join(WRITABLE_SUFFIXES)}")
     deep, kind = image.dtype.itemsize == 2, PIL.Image.registered_extensions()[suffix]
     needed = " with ".join(["16 bit"] * deep + ["alpha"] * alpha)
     if needed and kind != "PNG" and (kind, needed) not in (("TIFF", "16 bit"), ("TIFF", "alpha"), ("WEBP", "alpha")):
@@ -204,6 +295,6 @@ def write(path: str | os.PathLike, image: np.ndarray, **options: object) -> None
             return
         large = {"lossless": True} if kind == "WEBP" and image.size > 10**8 else {}  # too large for its lossy form
         try:
-            PIL.Image.fromarray(image).save(part, kind, **FORMATS[kind] | large, **options)
+            PIL.Image.fromarray(image).save(part, kind, **FORMATS[kind] | large | options)
         except (OSError, ValueError) as error:  # such as too many pixels a side
             raise type(error)(f"{path} cannot be written as {kind}: {error}") from error

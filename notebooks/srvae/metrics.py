@@ -5,7 +5,7 @@
     metrics.niqe(answer, border=4)         # lower is better; natural photographs lie near 3
 
 Images are (H, W), (H, W, 3) or (H, W, 4); uint8, uint16 or float in [0, 1]. Alpha is ignored. Arrays that are not
-images raise TypeError or ValueError, images of different sizes ValueError.
+images, such as float outside [-0.5, 1.5], raise TypeError or ValueError, images of different sizes ValueError.
 
 NIQE: A. Mittal, R. Soundararajan, A. C. Bovik, "Making a 'Completely Blind' Image Quality Analyzer", IEEE Signal
 Processing Letters 20(3), 2013. 7x7 Gaussian window, 96x96 blocks at two sizes, 36 features, as in the authors' MATLAB
@@ -168,10 +168,10 @@ def natural_model() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """
     import pooch  # here: training imports this module where pooch may be missing
 
-    path = os.environ.get("SRVAE_NIQE")
+    path = os.path.expanduser(os.environ.get("SRVAE_NIQE", ""))
     try:
         path = path or pooch.retrieve(NIQE_ADDRESS, f"sha256:{NIQE_SHA256}", path=pooch.os_cache("srvae"))
-        if pooch.file_hash(path) != NIQE_SHA256:
+        if pooch.file_hash(sr.check_file(path)) != NIQE_SHA256:
             raise ValueError(f"{path} has another sha256")
     except (OSError, ValueError) as error:
         advice = f"get {NIQE_ADDRESS} and set SRVAE_NIQE to the file's path"

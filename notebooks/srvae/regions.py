@@ -99,7 +99,7 @@ def common(a: sr.Rect, b: sr.Rect) -> sr.Rect | None:
 def _rise(n: int, *, at_start: bool, at_end: bool) -> Tensor:
     """From 0 to 1 at either end of n samples, (n,) float32; an end on the image's border begins with 1."""
     width = min(BLEND, n / 4)
-    up = ((torch.arange(n, dtype=torch.float32) + 0.5) / width).clamp(max=1)
+    up = ((torch.arange(n, dtype=torch.float32, device="cpu") + 0.5) / width).clamp(max=1)
     ones = torch.ones_like(up)
     return (ones if at_start else up) * (ones if at_end else up.flip(0))
 

@@ -19,7 +19,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 import srvae_core as sr
 
@@ -69,7 +68,7 @@ def caffe_net_message() -> Callable:
 
 def _caffe_blobs(path: Path) -> dict[str, Sequence]:
     """Return the blobs (protobuf messages) of a .caffemodel file by layer name."""
-    net, data = caffe_net_message()(), path.read_bytes()
+    net, data = caffe_net_message()(), sr.check_file(path).read_bytes()
     try:
         net.ParseFromString(data)
     except Exception as error:  # protobuf's DecodeError lives in a private module of some backends
@@ -151,10 +150,10 @@ def super_resolve(
     """
     sr.check_model(model)
     if device is not None:
-        model.to(device)
+        model.to(sr.check_device(device))
     temperature = model.temperature if temperature is None else temperature
     generator, turns = sr.noise_generator(seed, temperature), range(8 if self_ensemble else 1)
-    pixels = sr.to_tensor(sr.as_rgb(sr.check_lr(lr))).to(sr.check_model(model))
+    pixels = sr.to_tensor(sr.as_rgb(sr.check_image(lr, "lr"))).to(sr.check_model(model))
     with torch.inference_mode():
         up = sr.network_input(pixels, model.scale, lr.dtype == np.uint8)
         answer = _mean_of_tiles(model, up, temperature, generator, turns, progress)
@@ -177,7 +176,7 @@ def self_ensemble(
 
     Arguments and result are those of ``srvae_core.super_resolve``.
     """
-    pixels = sr.to_tensor(sr.as_rgb(sr.check_lr(lr))).to(sr.check_model(model))
+    pixels = sr.to_tensor(sr.as_rgb(sr.check_image(lr, "lr"))).to(sr.check_model(model))
     temperature = model.temperature if temperature is None else temperature
     generator, mean = sr.noise_generator(seed, temperature), torch.zeros_like(pixels[..., :1, :1])
     with torch.inference_mode():
@@ -210,7 +209,7 @@ def _mean_of_tiles(
         rows = torch.from_numpy(np.pad(np.arange(n), (0, max(0, sr.PATCH - n)), mode="symmetric"))
         up = up.index_select(axis, rows.to(up.device))
     mean, starts = torch.zeros_like(up), [tile_starts(n) for n in up.shape[-2:]]
-    with tqdm(total=len(turns) * len(starts[0]) * len(starts[1]), disable=not progress, unit="tile") as bar:
+    with sr.progress_bar(total=len(turns) * len(starts[0]) * len(starts[1]), disable=not progress, unit="tile") as bar:
         for k in turns:
             turned = turn(up, k)
             total, count = torch.zeros_like(turned), torch.zeros_like(turned[:, :1])

@@ -35,8 +35,8 @@ def read_layers(file: Path) -> dict[str, list[Tensor]]:
     """
     if file.suffix == ".caffemodel":
         layers = {name: [t[0], t[-1].flatten()] for name, t in release.read_caffemodel(file).items() if name in NAMES}
-        bgr = torch.eye(3).flip(0)[:, :, None, None] * 255
-        return layers | {"colour": [bgr, torch.tensor([-103.939, -116.779, -123.68])]}
+        bgr = torch.eye(3, device="cpu").flip(0)[:, :, None, None] * 255
+        return layers | {"colour": [bgr, torch.tensor([-103.939, -116.779, -123.68], device="cpu")]}
     if file.suffix != ".safetensors":
         raise ValueError(f"{file}: VGG-19 is read from .caffemodel or .safetensors files (pickles are not opened)")
     tensors, _ = sr.read_weights(file)
@@ -44,7 +44,7 @@ def read_layers(file: Path) -> dict[str, list[Tensor]]:
     layers = {name: [t, tensors.get(f"{name}.bias", t)] for name, t in layers.items()}
     if "features.0" in layers:  # torchvision numbers ReLUs and poolings, too
         numbers = sorted(int(name.removeprefix("features.")) for name in layers if name.startswith("features."))
-        mean, sd = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+        mean, sd = torch.tensor([[0.485, 0.456, 0.406], [0.229, 0.224, 0.225]], device="cpu")
         named = {name: layers[f"features.{i}"] for name, i in zip(NAMES, numbers, strict=False)}
         return named | {"colour": [torch.diag(1 / sd)[:, :, None, None], -mean / sd]}
     distilled = {name: f"conv{name[4]}_{name[5:]}" for name in layers if len(name) == 6 and name[4:].isdigit()}
@@ -76,7 +76,7 @@ class VGG19:
             raise ValueError(f"{file} holds no VGG-19: it needs the layers conv1_1, conv1_2 and so on without a gap")
         channels = 3
         for name in ("colour", *self.names):
-            weight, bias = layers.get(name, [torch.empty(0)] * 2)
+            weight, bias = layers.get(name, [torch.empty(0, device="cpu")] * 2)
             edge = 1 if name == "colour" else 3
             if weight.shape[1:] != (channels, edge, edge) or bias.shape != weight.shape[:1]:
                 raise ValueError(
@@ -84,6 +84,7 @@ class VGG19:
                 )
             channels = len(weight)
         self.description = f"{Path(file).name}, {self.names[-1]}"
+        device = sr.check_device(device)
         self.layers = {name: [t.float().to(device) for t in layers[name]] for name in ("colour", *self.names)}
 
     def features(self, x: Tensor, wanted: Sequence[str], pool: Callable[[Tensor, int], Tensor]) -> list[Tensor]:
@@ -142,15 +143,15 @@ class VGG19:
             if x.shape != target.shape:
                 raise ValueError(f"the images differ in size: {image.shape} and {original.shape}")
         height, width = target.shape[2:]
-        sums = torch.zeros(len(others), len(COMPARED), dtype=torch.float64)
+        sums = torch.zeros(len(others), len(COMPARED), dtype=torch.float64, device="cpu")
         for window, core in _tiles(height, width):
             wanted = self.appearance(target[window])
             for i, x in enumerate(others):
                 for depth, (a, b) in enumerate(zip(self.appearance(x[window]), wanted, strict=True)):
                     y0, y1, x0, x1 = (edge >> depth for edge in core)
                     sums[i, depth] += (a - b)[..., y0:y1, x0:x1].square().sum(dtype=torch.float64).cpu()
-        places = torch.tensor([(height >> depth) * (width >> depth) for depth in range(len(COMPARED))])
-        return (sums / places).mean(1).tolist()
+        places = [(height >> depth) * (width >> depth) for depth in range(len(COMPARED))]
+        return (sums.numpy() / places).mean(1).tolist()
 
     def _inner(self, image: np.ndarray, border: int) -> Tensor:
         """Crop the border and convert an image to (1, 3, H, W) in [0, 1]."""

@@ -19,6 +19,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import srvae_core as sr
+from srvae import commands
 from srvae.csvfiles import RESULTS
 
 from . import speed
@@ -69,11 +70,7 @@ def run(options: argparse.Namespace) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; None takes the process's own. Errors of the user end it with a line and exit code 1."""
-    parser = build_parser()
-    if not (sys.argv[1:] if arguments is None else arguments):
-        parser.print_help(sys.stderr)
-        parser.exit(2)
-    options = parser.parse_args(arguments)
+    options = commands.parse(build_parser(), arguments)
     try:
         run(options)
     except (SetMissingError, BrokenProcessPool, OSError, ValueError) as error:

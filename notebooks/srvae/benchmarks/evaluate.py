@@ -14,7 +14,6 @@ from itertools import product
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
 import srvae_core as sr
 from srvae import metrics, release
@@ -88,7 +87,8 @@ def answer(method: Method, lr: np.ndarray, setting: Setting) -> tuple[list[np.nd
         first = sampler(0, **options)
     seconds = time.perf_counter() - start
     more = range(1, SAMPLES_PER_IMAGE) if setting.temperature else ()
-    return [first, *(sampler(seed, **options) for seed in more)], seconds
+    answers = [first, *(sampler(seed, **options) for seed in more)]
+    return [x.clip(*sr.FLOAT_RANGE) if setting.as_float else x for x in answers], seconds
 
 
 @cache
@@ -198,7 +198,7 @@ def evaluate(
             old = rows.get(key)
             if old and old["images"] == str(len(images)) and all(old[score] for score in wanted):
                 continue
-            bar = tqdm(images, f"{method.scale}x {method.name}, {dataset}, {name}", disable=not progress)
+            bar = sr.progress_bar(images, f"{method.scale}x {method.name}, {dataset}, {name}", disable=not progress)
             head = {"method": method.name, "scale": str(method.scale), "set": dataset}
             scores = score_set(method, dataset, SETTINGS[name], distance, bar)
             rows[key] = head | scores | {"settings": name, "version": method.version}

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import pooch
 from skimage import data as photographs
-from tqdm import tqdm
 
 import srvae_core as sr
 from srvae import images, metrics
@@ -45,7 +44,7 @@ def registry(dataset: str) -> dict[str, Row]:
 
 def local_files(dataset: str) -> dict[str, Path]:
     """Return the images of a folder below the one that SRVAE_BENCHMARKS names, by their names without suffix."""
-    root = os.environ.get("SRVAE_BENCHMARKS")
+    root = os.path.expanduser(os.environ.get("SRVAE_BENCHMARKS", ""))
     if not root:
         return {}
     if not Path(root).is_dir():
@@ -97,7 +96,7 @@ def image_names(dataset: str) -> list[str]:
 
 def fetch(dataset: str) -> None:
     """Download the images of a set that are not at hand; SetMissingError if that fails."""
-    for name in tqdm(image_names(dataset), f"looking for {dataset}", delay=2, leave=False):
+    for name in sr.progress_bar(image_names(dataset), f"looking for {dataset}", delay=2, leave=False):
         if dataset != "bundled":
             image_file(dataset, name)
 

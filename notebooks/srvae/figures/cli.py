@@ -12,6 +12,8 @@ import matplotlib
 import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 
+from srvae import commands
+
 from .comparison import comparison, hero
 from .network import network
 from .results import NotMeasuredError, quality_vs_time, temperature
@@ -40,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="srvae draw", description="Draw the figures of data/figures.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"all by default: {', '.join(ALL_FIGURES)}")
     parser.add_argument("--folder", type=Path, default=FIGURES, help="where to write them (default: data/figures)")
-    options = parser.parse_args(arguments)
+    options = commands.parse(parser, arguments, may_be_empty=True)
     if unknown := set(options.names) - set(ALL_FIGURES):
         parser.error(f"no figure {unknown.pop()!r}; there are {', '.join(ALL_FIGURES)}")
     matplotlib.use("agg")  # opens no windows

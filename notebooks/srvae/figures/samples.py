@@ -63,7 +63,7 @@ def fit_latents(model: sr.SRVAE, lr: np.ndarray, hr: np.ndarray, steps: int = FI
     with torch.no_grad():  # features do not depend on z
         code = model.input_code(model.features(up))
     # Not exactly zero: there ip4's ReLU has a corner, and the gradient may vanish.
-    z = (0.01 * torch.randn(1, sr.LATENTS)).requires_grad_()
+    z = (0.01 * torch.randn(1, sr.LATENTS, device="cpu")).requires_grad_()
     optimiser = torch.optim.Adam([z], lr=0.02)
     for _ in range(steps):
         loss = (model.reconstruct(code, model.latent_map(z), up) - target).abs().mean()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import torch
 
 import srvae_core as sr
+from srvae import commands
 
 from .benchmark import benchmark
 from .config import Config
@@ -116,10 +116,7 @@ def main(words: Sequence[str] | None = None) -> None:
         SystemExit: with 2 for invalid settings and files, and a full disk; with 3 if training runs into NaN.
     """
     parser = build_parser()
-    if not (sys.argv[1:] if words is None else words):
-        parser.print_help(sys.stderr)
-        parser.exit(2)
-    options = vars(parser.parse_args(words))
+    options = vars(commands.parse(parser, words))
     function, _ = options.pop("function"), options.pop("command")
     try:
         answer = function(**options)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 import srvae_core as sr
 from srvae import images
@@ -36,7 +35,7 @@ def photograph_codes(net: sr.SRVAE, photographs: Photographs, file: Path) -> Ten
     pixels = sum(lr.shape[0] * lr.shape[1] for lr in photographs.lr)
     if not file.exists():
         with images.atomic_write(file) as part, part.open("wb") as target:
-            for lr in tqdm(photographs.lr, "codes", disable=None, leave=False):
+            for lr in sr.progress_bar(photographs.lr, "codes", disable=None, leave=False):
                 sampler = sr.Sampler(net, lr)
                 code, _ = sampler.encoded(sampler.rect)
                 target.write(code[0].permute(1, 2, 0).half().cpu().contiguous().numpy().tobytes())

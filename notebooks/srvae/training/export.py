@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 
 import srvae_core as sr
@@ -12,7 +11,7 @@ from .config import Config
 from .objective import PatchModel
 from .patches import held_out_patches
 from .photographs import load_photographs
-from .train import LOG, averaged, lacks_latents, read_checkpoint
+from .train import LOG, averaged, lacks_latents, read_checkpoint, usual_defaults
 from .validation import judge
 from .weights import save_model
 
@@ -38,8 +37,7 @@ def export(
     scale = state["config"]["scale"]
     if name not in (f"{scale}x-D", f"{scale}x-P"):
         raise ValueError(f"the name must be {scale}x-D or {scale}x-P, not {name!r}")
-    if not 0 <= temperature < math.inf:
-        raise ValueError(f"temperature must be at least 0, not {temperature}")
+    sr.noise_generator(0, temperature)  # raises ValueError for a temperature out of range
     net = averaged_network(state)
     rows = read_csv(run / LOG)
     notes = {"temperature": temperature, "variant": name[-1], "history": state["history"], "sources": state["sources"]}
@@ -50,6 +48,7 @@ def export(
     return path
 
 
+@usual_defaults()
 def averaged_network(state: dict) -> sr.SRVAE:
     """Build the network of a checkpoint with its averaged weights."""
     config = Config(**state["config"])

@@ -54,7 +54,7 @@ class PatchModel:
         self.bfloat16 = not fp32 and (self.device.type != "cpu" or cpu_has_bfloat16())
         # Bicubic interpolation of a patch as matrices. On a GPU they are far quicker than `interpolate`, and their
         # backward pass adds in a fixed order.
-        low, high = torch.eye(sr.PATCH // self.scale), torch.eye(sr.PATCH)
+        low, high = (torch.eye(n, dtype=torch.float32, device="cpu") for n in (sr.PATCH // self.scale, sr.PATCH))
         self.up_matrix = self._bicubic_matrix(low, up=True).to(self.device)  # (128, 128 / scale)
         self.down_matrix = self._bicubic_matrix(high, up=False).to(self.device)
 
@@ -141,7 +141,7 @@ class Objective:
 
         def noise(per_patch: int) -> Tensor:
             """Return this process's part of the noise, (per_patch * B, 1024)."""
-            generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+            generator = torch.Generator("cpu").manual_seed(config.seed * 1_000_003 + step)
             process, processes = self.share
             parts = sr.noise(generator, per_patch * config.batch).chunk(per_patch)
             return to_device(torch.cat([part.chunk(processes)[process] for part in parts]), self.model.device)

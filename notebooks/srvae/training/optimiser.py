@@ -100,7 +100,7 @@ class Muon(torch.optim.Optimizer):
         first G and commute, which saves a product in the first iteration and two in the last.
         """
         a, b, c = cls.COEFFICIENTS
-        identity = torch.eye(gram.shape[-1], device=gram.device)
+        identity = torch.eye(gram.shape[-1], dtype=gram.dtype, device=gram.device)
         factor = None
         for step in range(cls.STEPS):
             polynomial = a * identity + b * gram + c * gram @ gram

@@ -199,7 +199,7 @@ class Patches:
 
 def _turned_places(n: int) -> Tensor:
     """Return which place of an (n, n) patch goes to each place of its k-th turn: (8, n * n)."""
-    places = torch.arange(n * n).view(1, 1, n, n)
+    places = torch.arange(n * n, device="cpu").view(1, 1, n, n)
     return torch.stack([release.turn(places, k).flatten() for k in range(8)])
 
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from tqdm import tqdm
 
 import srvae_core as sr
 from srvae import images, metrics
@@ -73,7 +72,7 @@ def load_photographs(source: str | Path, scale: int) -> Photographs:
 
     Raises:
         FileNotFoundError: there is no such folder or file.
-        ValueError: the file is no pack, fewer than two photographs are usable, or more than a tenth are not.
+        ValueError: the file is not a pack, fewer than two photographs are usable, or more than a tenth are not.
     """
     files, rows = read_source(Path(source))
     loaded = in_threads(lambda item: _load(*item, scale), files.items())
@@ -97,7 +96,7 @@ def read_source(source: Path) -> tuple[dict[str, Path | bytes], list[Row]]:
         files = images.find_images(source, recursive=True)
         return {str(file.relative_to(source)): file for file in files}, read_csv(source / "sources.csv")
     try:
-        with zipfile.ZipFile(source) as pack:
+        with zipfile.ZipFile(sr.check_file(source)) as pack:
             rows = list(csv.DictReader(io.StringIO(pack.read(INDEX).decode())))
             return {row["file"]: pack.read(row["file"]) for row in rows}, rows
     except (zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
@@ -122,6 +121,7 @@ def in_threads(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any
     items, before = list(items), torch.get_num_threads()
     with ThreadPoolExecutor(os.cpu_count(), initializer=torch.set_num_threads, initargs=(1,)) as pool:
         try:
-            return list(tqdm(pool.map(function, items), "photographs", len(items), disable=None, leave=False))
+            results = pool.map(function, items)
+            return list(sr.progress_bar(results, "photographs", len(items), disable=None, leave=False))
         finally:
             torch.set_num_threads(before)  # the number holds for all threads that torch starts later

@@ -35,9 +35,9 @@ class VapSR:
         self.blocks = len({name.split(".")[1] for name in self.weights if name.startswith("body.")})
         self.scale, self.dtype = (4 if "upsampler.3.weight" in self.weights else 2), dtype
         for layer, shape in self._shapes().items():
-            found = [self.weights.get(f"{layer}.{kind}", torch.empty(0)).shape for kind in ("weight", "bias")]
-            if found != [shape, shape[:1]]:
-                raise ValueError(f"{file} holds no VapSR network: {layer}.weight must be {shape}, not {found[0]}")
+            weight, bias = (getattr(self.weights.get(f"{layer}.{kind}"), "shape", None) for kind in ("weight", "bias"))
+            if (weight, bias) != (shape, shape[:1]):
+                raise ValueError(f"{file} holds no VapSR network: {layer}.weight must be {shape}, not {weight}")
 
     def _shapes(self) -> dict[str, tuple[int, ...]]:
         shapes = {"conv_first": (CHANNELS, 3, 3, 3), "conv_body": (CHANNELS, CHANNELS, 3, 3)}

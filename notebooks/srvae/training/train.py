@@ -7,9 +7,11 @@ What a step minimises is in :mod:`training.objective`, the learning rate in :mod
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
@@ -18,13 +20,11 @@ from typing import Any
 
 import filelock
 import torch
-from accelerate import Accelerator
-from accelerate.utils import broadcast
 from torch import Tensor
-from tqdm import tqdm
 
 import srvae_core as sr
 from srvae import images
+from srvae.commands import join_launcher
 from srvae.csvfiles import read_csv, write_csv
 
 from .codes import photograph_codes
@@ -41,6 +41,7 @@ from .validation import judge
 CHECKPOINT, LOG, CODES = "checkpoint.pt", "log.csv", "codes.f16"  # the files of a run's folder
 LATENT_LAYERS = ("ip4", "ip5", "ip6")
 SHAPING_BATCH = 50  # patches at once that shape the generator
+NO_LOCKS = (errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP)  # of folders whose file system has none
 CHECKED_EVERY = 20  # steps between two checks for NaN on a GPU: each waits until the GPU has caught up
 
 
@@ -71,7 +72,7 @@ def train(config: Config, photographs: Photographs | None = None) -> Run:
         if before >= config.stop and run.step and not run.summed:
             return run  # the log has the last step's row
         batches = run.patches.stream(run.step, config.workers)
-        bar = tqdm(total=100, unit="%", disable=None if run.is_main else True)
+        bar = sr.progress_bar(total=100, unit="%", disable=None if run.is_main else True)
         while progress < config.stop:
             run.train_step(next(batches), learning_rate(config, run.step, progress))
             before, progress = progress, run.progress()
@@ -84,7 +85,8 @@ def train(config: Config, photographs: Photographs | None = None) -> Run:
         bar.close()
         run.validate()
         run.save()
-    run.accelerator.wait_for_everyone()
+    if run.launched:
+        run.launched.wait_for_everyone()
     return run
 
 
@@ -98,15 +100,37 @@ def is_due(count: int, before: float, now: float) -> bool:
 def locked(folder: Path) -> Iterator[None]:
     """Hold a lock on a folder, which is created if necessary; the system releases it when the process ends.
 
+    A network folder may have no locks: then a warning names it.
+
     Raises:
         ValueError: another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder / "lock", timeout=0)
     try:
-        with filelock.FileLock(folder / "lock", timeout=0):
-            yield
+        lock.acquire()
     except filelock.Timeout as error:
         raise ValueError(f"another process is training in {folder}: wait for it, or name another folder") from error
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        warnings.warn(f"{folder} cannot be locked ({error.strerror}): start no second run in it", stacklevel=3)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def usual_defaults() -> Iterator[None]:
+    """Build float32 tensors and layers on the CPU, whatever torch's defaults are; also a decorator."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        with torch.device("cpu"):
+            yield
+    finally:
+        torch.set_default_dtype(before)
 
 
 class Run:
@@ -116,16 +140,16 @@ class Run:
         config: the settings of the run.
     """
 
+    @usual_defaults()
     def __init__(self, config: Config) -> None:
         self.config, self.folder = config, Path(config.run)
         torch.manual_seed(config.seed)  # before the network, whose first weights are random
-        self.accelerator = Accelerator(cpu=config.device == "cpu")  # under `accelerate launch` several processes
-        self.processes, self.is_main = self.accelerator.num_processes, self.accelerator.is_main_process
-        share = (self.accelerator.process_index, self.processes)
+        self.launched = join_launcher(cpu=config.device == "cpu")  # under `accelerate launch` several processes
+        self.share = (self.launched.process_index, self.launched.num_processes) if self.launched else (0, 1)
+        self.processes, self.is_main = self.share[1], self.share[0] == 0
         if config.batch % self.processes:
             raise ValueError(f"{self.processes} processes cannot share batches of {config.batch}")
-        named = config.device != "auto" and self.processes == 1
-        self.device = checked_device(config.device) if named else self.accelerator.device
+        self.device = self.launched.device if self.processes > 1 else sr.check_device(config.device)
         torch.backends.cudnn.benchmark = True  # sizes never change, so cuDNN may time its kernels
 
         self.net, self.history, self.has_new_latents = first_network(config)
@@ -136,7 +160,7 @@ class Run:
         self.average = {name: p.detach().clone() for name, p in self.parameters.items()}
         without_latents = config.stage == "answer" and lacks_latents(self.net)
         self.model = PatchModel(self.net, fp32=config.fp32, without_latents=without_latents)
-        self.objective = Objective(config, self.model, share, self.mean)
+        self.objective = Objective(config, self.model, self.share, self.mean)
         graph = config.compile and self.device.type == "cuda" and self.processes == 1
         self.gradients = cuda_graph(self.compute_gradients) if graph else self.compute_gradients
         self.teacher = Teacher(config.teacher, config.scale, self.device, graph) if config.teacher else None
@@ -157,13 +181,14 @@ class Run:
 
     # -- data --
 
+    @usual_defaults()
     def load_data(self, photographs: Photographs) -> None:
         """Prepare patches for training and validation; set what depends on them, in a new run.
 
         Raises:
             ValueError: the run was begun on other photographs.
         """
-        config, process = self.config, self.accelerator.process_index
+        config = self.config
         if self.photographs_digest not in ("", photographs.digest):
             raise ValueError(f"{config.run} was begun on other photographs than those of {config.data}")
         self.photographs_digest, self.sources = photographs.digest, photographs.sources
@@ -177,7 +202,7 @@ class Run:
             config.batch,
             candidates=config.candidates,
             seed=config.seed,
-            share=(process, self.processes),
+            share=self.share,
             device=self.device,
             margin=self.teacher.margin if self.teacher else 0,
         )
@@ -188,7 +213,7 @@ class Run:
         if config.part == "decoder":
             if self.is_main and self.step == 0:  # those of a run that was killed before its first checkpoint
                 (self.folder / CODES).unlink(missing_ok=True)
-            with self.accelerator.main_process_first():
+            with self.launched.main_process_first() if self.launched else nullcontext():
                 codes = photograph_codes(self.net, for_training, self.folder / CODES)
             self.patches.codes = codes if self.device.type == "cpu" else codes.to(self.device)
         self.resumed_at = time.monotonic()
@@ -200,6 +225,7 @@ class Run:
 
     # -- a step --
 
+    @torch.enable_grad()
     def compute_gradients(self, batch: Batch) -> dict[str, Tensor]:
         """Compute the terms of a batch, and their gradients into the parameters."""
         for p in self.learning:
@@ -240,7 +266,11 @@ class Run:
 
     def mean(self, t: Tensor) -> Tensor:
         """Average a tensor over all processes."""
-        return self.accelerator.reduce(t, "mean") if self.processes > 1 else t
+        if self.processes > 1:
+            t = t.clone()
+            torch.distributed.all_reduce(t)
+            t /= self.processes
+        return t
 
     def check_finite(self) -> None:
         """Raise NotFiniteError if a loss so far was not finite."""
@@ -262,7 +292,9 @@ class Run:
         share = min(1.0, max(self.step / self.config.steps, self.total_seconds / 60 / self.config.minutes))
         if self.processes == 1:
             return share
-        return float(broadcast(torch.tensor(share, dtype=torch.float64, device=self.device)))
+        shared = torch.tensor(share, dtype=torch.float64, device=self.device)
+        torch.distributed.broadcast(shared, 0)
+        return float(shared)
 
     @contextmanager
     def averaged_weights(self) -> Iterator[None]:
@@ -413,11 +445,3 @@ def first_network(config: Config) -> tuple[sr.SRVAE, list[dict], bool]:
             raise ValueError(f"{config.initial} has no trained latents: --train latents or all begins them")
         start_latents(net, config.loudness)
     return net, history, new_latents
-
-
-def checked_device(name: str) -> torch.device:
-    """Return a device by its name; raise ValueError if this machine lacks it."""
-    try:
-        return torch.zeros((), device=name).device
-    except (RuntimeError, AssertionError) as error:  # torch asserts that it was built for a device
-        raise ValueError(f"device must be auto, cpu, or a cuda or mps device of this machine, not {name!r}") from error

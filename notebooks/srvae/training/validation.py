@@ -66,7 +66,8 @@ def judge(model: PatchModel, held_out: Batch, draws: dict[str, float], *, consis
                 noise = [sr.noise(seed, len(up)).to(device) for seed in range(SAMPLES)]
                 g = spread * net.generator(up)
                 latents = [g * eps for eps in noise]
-            answers[name].append([model.answer(code, z, up, lr).cpu() for z in latents])
+            pictures = (model.answer(code, z, up, lr).cpu() for z in latents)
+            answers[name].append([picture.clamp(*sr.FLOAT_RANGE) for picture in pictures])  # which metrics take
     up, hr = held_out["up"].cpu(), held_out["hr"].cpu()
     scores = {"psnr_bicubic": mean_psnr(up, hr, model.scale)}
     for name, parts in answers.items():

@@ -80,7 +80,7 @@ class Files:
             raise TypeError(f"photographs must be a dict of arrays by name, not {type(photographs).__name__}")
         self.sources: dict[str, Source] = {}
         for name, image in photographs.items():
-            sr.check_lr(image, f"photograph {name!r}")
+            sr.check_image(image, f"photograph {name!r}")
             self.sources[name] = Source(np.array(as_rgb8(image), order="C"), is_original=True)
 
     def offer(self, sources: Mapping[str, Source]) -> dict[str, str]:
@@ -152,9 +152,7 @@ def load_png(name: str, png: Path | bytes) -> Saved:
         OSError: the file cannot be opened.
         ValueError: it holds no settings, or those of another version.
     """
-    if isinstance(png, Path) and not png.is_file():
-        raise FileNotFoundError(f"there is no file {png}")
-    text = text_of(png)
+    text = text_of(sr.check_file(png) if isinstance(png, Path) else png)
     if text is None:
         raise ValueError(f"{name} is not a PNG that was saved here: it holds no settings")
     try:

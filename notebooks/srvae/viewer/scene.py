@@ -26,9 +26,14 @@ SCORED = 2048**2  # answer pixels; larger answers are not computed as a whole, o
 KEPT = 4  # exact answers at hand: the one on show, the one compared with, and those of the last moves
 
 
-@cache  # another image needs no second reading
 def load_weights(name: str) -> tuple[sr.SRVAE, str]:
-    """Load a model, with the version of the weights that were read."""
+    """Load a model, once, with the version of the weights that were read."""
+    return _load_weights(name, sr.SRVAE)
+
+
+@cache
+def _load_weights(name: str, _: type) -> tuple[sr.SRVAE, str]:
+    """The same; after a reload of the core its class is another one, and needs another model."""
     return sr.load_model(name), csvfiles.weights_version(name)
 
 
