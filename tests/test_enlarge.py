@@ -13,15 +13,17 @@ from PIL.ExifTags import IFD, Base
 
 import srvae_core as sr
 from pictures import levels, picture
-from srvae import commands, enlarge, images
+from srvae import colours, commands, enlarge, images
 from srvae.benchmarks.cli import build_parser as build_evaluate
 from srvae.training.cli import build_parser as build_train
 from test_images import imresize
 
 
 @pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
+def here(tmp_path, monkeypatch, shipped):
+    """An empty folder; each model is loaded once."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sr, "load_model", shipped)
 
 
 def run(words: str) -> int:
@@ -131,7 +133,7 @@ def test_profile_resolution_and_exif_are_kept(suffix):
     exif = PIL.Image.Exif()
     exif[Base.Orientation], exif[Base.Artist], exif[Base.XResolution] = 6, "Somebody", 72.0
     exif[IFD.Exif] = {Base.DateTimeOriginal: "2020:01:02 03:04:05", Base.ExifImageWidth: 9}
-    save("a.jpg", exif=exif, dpi=(72, 72), icc_profile=images.SRGB.tobytes())
+    save("a.jpg", exif=exif, dpi=(72, 72), icc_profile=colours.SRGB_PROFILE.tobytes())
     assert run(f"a.jpg --to out --format {suffix.replace('tif', 'tiff')}") == 0
     with PIL.Image.open(f"out/a.{suffix}") as answer:
         found = answer.getexif()
@@ -171,8 +173,7 @@ def resolution_of(path: str) -> tuple[float, float]:
         return file.info["dpi"]
 
 
-@pytest.mark.parametrize("source", ["png", "webp", "jpg", "avif"])
-@pytest.mark.parametrize("unit", [2, 3])
+@pytest.mark.parametrize(("source", "unit"), [("png", 2), ("png", 3), ("webp", 2), ("jpg", 3), ("avif", 2)])
 def test_resolution_in_exif_alone_is_kept(source, unit):
     exif = PIL.Image.Exif()
     exif[Base.XResolution], exif[Base.YResolution], exif[Base.ResolutionUnit] = 100.0, 50.0, unit
@@ -230,10 +231,10 @@ def test_any_size(shipped, words, size, scale, ratio):
     assert answer.shape == (*size, 3)
     full = sr.super_resolve(images.read("a.png"), shipped(f"{scale}x-D"))
     if ratio:
-        inner = (slice(4, -4), slice(4, -4))
-        np.testing.assert_array_equal(answer[inner], imresize(full, *ratio)[inner])
+        inner = (slice(4, -4), slice(4, -4))  # a value of the full answer may be rounded otherwise
+        assert levels(answer[inner].copy(), imresize(full, *ratio)[inner].copy()) <= 1
     elif words in ("--width 100", "--times 4"):
-        np.testing.assert_array_equal(answer, full)
+        assert levels(answer, full) <= 1
     with PIL.Image.open("out/a.png") as file:
         assert f'"model": "{scale}x-D", "scale": {scale},' in file.text["Software"]
 
@@ -248,7 +249,9 @@ def test_sizes_of_deep_grey_and_clear_images(shipped):
         full = sr.super_resolve(image, shipped("4x-D"))
         wanted, answer = imresize(full, 3, 4), images.read(f"out/{name}")
         wanted = wanted if wanted.ndim == 3 else sr.as_rgb(wanted)
-        np.testing.assert_array_equal(answer[4:-4, 4:-4], wanted[4:-4, 4:-4])
+        assert levels(answer[4:-4, 4:-4].copy(), wanted[4:-4, 4:-4].copy()) <= (
+            257 if answer.dtype.itemsize == 2 else 1
+        )
     images.write("clear.png", picture(20, 24, 4))
     assert run("clear.png --to out --times 3") == 0
     assert images.read("out/clear.png").shape == (60, 72, 4)

@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 import srvae_core as sr
 from helpers import quick
 from pictures import levels, picture
-from srvae import directions, enlarge, images, metrics, regions, release
+from srvae import commands, directions, enlarge, images, metrics, regions, release
 from srvae.csvfiles import read_csv
 from srvae.training.photographs import load_photographs
 from srvae.training.train import train
@@ -104,7 +104,7 @@ def test_without_standard_error(monkeypatch, photograph_folder, tmp_path):
     assert enlarge.main([*inputs, "--to", str(tmp_path / "out"), "--device", "cpu"]) == 0
     assert enlarge.main([inputs[0], "--to", str(tmp_path / "gone" / "a.png" / "x"), "--device", "toaster"]) == 2
     release.super_resolve(picture(6, 9), sr.load_model("4x-D"), progress=True)
-    train(quick(photograph_folder, tmp_path / "run"))
+    load_photographs(photograph_folder, 4)
     monkeypatch.setattr(sys, "stdout", None)
     assert enlarge.main([*inputs, "--to", str(tmp_path / "out"), "--device", "cpu", "--overwrite"]) == 0
 
@@ -114,14 +114,17 @@ def test_without_standard_error(monkeypatch, photograph_folder, tmp_path):
 LEFT_OVER = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "2", "MASTER_ADDR": "localhost", "MASTER_PORT": "29501"}
 
 
-@pytest.mark.parametrize("variables", [LEFT_OVER, {"RANK": "1", "WORLD_SIZE": ""}], ids=str)
-def test_a_launchers_variables_mean_nothing_without_it(monkeypatch, photograph_folder, tmp_path, variables):
-    for name, value in variables.items():
+def test_a_launchers_variables_mean_nothing_without_it(monkeypatch, photograph_folder, tmp_path):
+    for name, value in LEFT_OVER.items():
         monkeypatch.setenv(name, value)
     images.write(tmp_path / "a.png", picture(6, 9))
     assert enlarge.main([str(tmp_path / "a.png"), "--to", str(tmp_path / "out"), "--device", "cpu"]) == 0
     run = train(quick(photograph_folder, tmp_path / "run", steps=1))
     assert (run.step, run.processes) == (1, 1)
+    for values in ({"RANK": "1"}, {"WORLD_SIZE": ""}, {"LOCAL_RANK": "x", "OMPI_COMM_WORLD_SIZE": "2"}):
+        for name, value in values.items():
+            monkeypatch.setenv(name, value)
+        assert commands.join_launcher(cpu=True) is None
 
 
 @pytest.mark.slow
@@ -237,8 +240,8 @@ def test_a_run_in_a_folder_without_locks_goes_on_with_a_warning(monkeypatch, pho
 
     monkeypatch.setattr(fcntl, "flock", flock)
     with pytest.warns(UserWarning, match=r"/run cannot be locked \(No locks available\)"):
-        run = train(quick(photograph_folder, tmp_path / "run"))
-    assert run.step == 2
+        run = train(quick(photograph_folder, tmp_path / "run", steps=1))
+    assert run.step == 1
     images.write(tmp_path / "a.png", picture(6, 9))
     assert enlarge.main([str(tmp_path / "a.png"), "--to", str(tmp_path / "out"), "--device", "cpu"]) == 0
 

@@ -54,7 +54,7 @@ def join_launcher(*, cpu: bool) -> PartialState | None:
     from accelerate import PartialState
 
     where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
-    if os.environ.get("RANK") == "0":
+    if os.environ.get("RANK") == "0" and not torch.distributed.is_initialized():
         print(f"joining {os.environ.get('WORLD_SIZE')} processes at {where}", file=sys.stderr, flush=True)
     # torch waits without looking for signals, so Ctrl-C must end the process by itself.
     interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -18,7 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 from tqdm import tqdm
 
 import srvae_core as sr
-from srvae import commands, images
+from srvae import colours, commands, images
 
 DESCRIPTION = """Enlarge photographs 4 or 8 times, or to any size between, file by file or whole folders.
 
@@ -248,7 +248,7 @@ def _notes(
     """
     options: dict[str, object] = {}
     if picture.info.get("icc_profile") and lr.ndim == 3 and picture.mode != "LA":
-        profile = images.SRGB.tobytes()  # holds the time, and the same command must give the same bytes
+        profile = colours.SRGB_PROFILE.tobytes()  # holds the time, and the same command must give the same bytes
         options["icc_profile"] = profile[:24] + bytes((7, 208, 0, 1, 0, 1)) + bytes(6) + profile[36:]
     factor = size[1] / lr.shape[1]
     dpi = tuple(float(n) * factor for n in _resolution(picture))

@@ -13,9 +13,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import PIL.Image
-import PIL.ImageCms
 import PIL.ImageFile
-from PIL.ExifTags import IFD, Base
+from PIL.ExifTags import Base
 
 import srvae_core as sr
 from srvae import colours
@@ -27,8 +26,6 @@ READABLE = [kind for kind in (*FORMATS, "GIF", "AVIF") if kind in PIL.Image.OPEN
 WRITABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".webp", ".bmp")
 READ_ONLY_SUFFIXES = (".gif", ".avif")
 SUFFIXES = (*WRITABLE_SUFFIXES, *READ_ONLY_SUFFIXES)
-SRGB = PIL.ImageCms.ImageCmsProfile(PIL.ImageCms.createProfile("sRGB"))
-PROFILE_ERRORS = (PIL.ImageCms.PyCMSError, OSError, ValueError)
 
 _lock, _readers, _tolerant = threading.Lock(), 0, False
 
@@ -126,90 +123,27 @@ def _decode(data: bytes, name: str) -> np.ndarray:
         raise ValueError(f"it has {picture.mode} samples of {max(bits)} bit: save it as RGB with 8 or 16 bit")
     layout, alpha = str(picture.tile[0].args) if picture.format == "PNG" else "", picture.has_transparency_data
     picture.load()  # damaged pixels are an error, damaged EXIF is not
-    profile, described = _described_colours(picture, data, name)
+    profile, space = colours.described_by(picture, data, name)
     orientation = 1
     with suppress(Exception):  # TIFF is turned as it is read
         orientation = 1 if tiff else picture.getexif().get(Base.Orientation, 1)
     if 16 in bits or ";16" in layout:
-        samples = colours.convert(_decode_16_bit(data, alpha, profile, tiff), described)
+        samples = colours.convert(_decode_16_bit(data, alpha, profile, tiff), space)
         return fill_transparent(_upright(samples, orientation))
     if layout in ("L;2", "L;4") and alpha:  # Pillow brings samples to 8 bit, but not the transparent one
         picture.info["transparency"] *= 85 if layout == "L;2" else 17
-    space = "CMYK" if picture.mode == "CMYK" else "L" if picture.mode[0] in "1L" else "RGB"
-    samples = np.atleast_3d(np.asarray(picture.convert(space + "A" * alpha)))
+    layers = "CMYK" if picture.mode == "CMYK" else "L" if picture.mode[0] in "1L" else "RGB"
+    samples = np.atleast_3d(np.asarray(picture.convert(layers + "A" * alpha)))
     colour = samples[..., :-1] if alpha else samples
-    if profile and not (space == "RGB" and _is_srgb(profile)):
+    if profile and not (layers == "RGB" and colours.is_srgb(profile)):
         try:
-            colour = _to_srgb(colour, space, profile)
-        except PROFILE_ERRORS as error:
-            if space == "CMYK":
+            colour = colours.from_profile(colour, layers, profile)
+        except colours.PROFILE_ERRORS as error:
+            if layers == "CMYK":
                 raise
             warnings.warn(f"{name} has an invalid colour profile, so it is read as sRGB: {error}", stacklevel=3)
     channels = [colour] * (3 if colour.shape[2] == 1 else 1) + [samples[..., -1]] * alpha
-    return fill_transparent(_upright(colours.convert(np.dstack(channels), described), orientation))
-
-
-def _described_colours(
-    picture: PIL.Image.Image, data: bytes, name: str
-) -> tuple[bytes | None, colours.ColourSpace | None]:
-    """Return the ICC profile of a picture, or else its colour space as other parts of the file describe it.
-
-    The order is the PNG standard's: cICP, ICC profile, sRGB, gAMA with cHRM, and EXIF last. None and None is sRGB.
-
-    Raises:
-        ValueError: the colours are described in a way that is not converted.
-    """
-    profile, about = picture.info.get("icc_profile"), picture.info
-    if picture.format == "PNG" and len(codes := _png_chunk(data, b"cICP")) >= 2:
-        # Codes of ITU-T H.273 for primaries and transfer: 1 and 1 or 13 are sRGB's, 2 is unspecified.
-        if codes[0] == 1 and codes[1] in (1, 13):
-            return None, None
-        if codes[1] not in (1, 13) or not profile:
-            raise ValueError(f"it has cICP colours ({codes[0]}, {codes[1]}): convert it to sRGB first")
-    if profile:
-        return profile, None
-    if picture.format == "AVIF" and (at := data.find(b"colrnclx")) > 0:  # the same codes in two bytes each
-        codes = int.from_bytes(data[at + 8 : at + 10]), int.from_bytes(data[at + 10 : at + 12])
-        if codes[0] not in (1, 2) or codes[1] not in (1, 2, 6, 13):
-            raise ValueError(f"it has cICP colours {codes}: convert it to sRGB first")
-        return None, None
-    if picture.format == "BMP" and int.from_bytes(data[14:18], "little") >= 108:  # headers with a colour space
-        if data[70:74] in (b"DEBM", b"KNIL") or (not any(data[70:74]) and any(data[74:110])):
-            raise ValueError("it is a BMP with colours of its own: convert it to sRGB first")
-        return None, None
-    if "srgb" in about:
-        return None, None
-    if "gamma" in about or "chromaticity" in about:
-        try:
-            return None, colours.described(about.get("chromaticity"), about.get("gamma"))
-        except ValueError as error:
-            warnings.warn(f"{name} is read as sRGB: {error}", stacklevel=4)
-            return None, None
-    space = None
-    with suppress(Exception):  # Pillow raises many types for damaged EXIF
-        exif = picture.getexif()
-        details, interop = exif.get_ifd(IFD.Exif), str(exif.get_ifd(IFD.Interop).get(1))
-        space = details.get(Base.ColorSpace)
-        if space == 2 or (space != 1 and interop.startswith("R03")):
-            return None, colours.ADOBE_RGB
-        if space != 1 and Base.PrimaryChromaticities in exif and Base.WhitePoint in exif:
-            primaries = [*exif[Base.WhitePoint], *exif[Base.PrimaryChromaticities]]
-            exponent = details.get(Base.Gamma)
-            return None, colours.described(primaries, 1 / exponent if exponent else None)
-    if space == 65535:
-        warnings.warn(f"{name} does not say which colours it has, so it is read as sRGB", stacklevel=4)
-    return None, None
-
-
-def _png_chunk(data: bytes, kind: bytes) -> bytes:
-    """The content of the first chunk of a kind before a PNG file's pixels; empty if there is none."""
-    at = 8  # after the signature; a chunk is its length, its kind, its content and a checksum
-    while at + 8 <= len(data) and data[at + 4 : at + 8] != b"IDAT":
-        end = at + 8 + int.from_bytes(data[at : at + 4])
-        if data[at + 4 : at + 8] == kind:
-            return data[at + 8 : end]
-        at = end + 4
-    return b""
+    return fill_transparent(_upright(colours.convert(np.dstack(channels), space), orientation))
 
 
 def _upright(image: np.ndarray, orientation: object) -> np.ndarray:
@@ -221,7 +155,7 @@ def _upright(image: np.ndarray, orientation: object) -> np.ndarray:
 
 def _decode_16_bit(data: bytes, alpha: bool, profile: bytes | None, tiff: dict) -> np.ndarray:
     """Decode a 16-bit PNG or TIFF by OpenCV, since Pillow reads only the upper 8 bit of each sample."""
-    if profile and not _is_srgb(profile):
+    if profile and not colours.is_srgb(profile):
         raise ValueError("it has 16 bit and a colour profile: convert it to sRGB, or to 8 bit, first")
     # Planes, photometric interpretation, extra samples (1 is premultiplied alpha, 2 straight alpha).
     if tiff.get(284, 1) != 1 or tiff.get(262, 2) not in (1, 2) or tuple(tiff.get(338, (2,))) != (2,):
@@ -248,23 +182,6 @@ def fill_transparent(image: np.ndarray) -> np.ndarray:
     places = np.zeros(nearest.max() + 1, int)
     places[nearest[hidden == 0]] = np.flatnonzero(hidden == 0)  # OpenCV numbers the visible pixels in its own order
     return np.dstack([image[..., :3].reshape(-1, 3)[places[nearest]], image[..., 3]])
-
-
-def _is_srgb(profile: bytes) -> bool:
-    """Whether an ICC profile converts colours to sRGB with no more than rounding; sRGB has many profiles."""
-    with suppress(*PROFILE_ERRORS):
-        few = np.stack(np.meshgrid(*[np.arange(0, 256, 51, np.uint8)] * 3), -1).reshape(1, -1, 3)
-        return int(np.abs(_to_srgb(few, "RGB", profile).astype(int) - few).max()) <= 1
-    return False
-
-
-def _to_srgb(colours: np.ndarray, space: str, profile: bytes) -> np.ndarray:
-    """Convert (H, W, C) uint8 of "L", "RGB" or "CMYK" to RGB; one of PROFILE_ERRORS if that is not possible."""
-    source = PIL.ImageCms.ImageCmsProfile(io.BytesIO(profile))
-    if (meant := source.profile.xcolor_space.strip()) != ("GRAY" if space == "L" else space):
-        raise ValueError(f"its colour profile is for {meant} and not {space}")
-    picture = PIL.Image.fromarray(np.ascontiguousarray(colours[..., 0] if space == "L" else colours), space)
-    return np.asarray(PIL.ImageCms.profileToProfile(picture, source, SRGB, outputMode="RGB"))
 
 
 def write(path: str | os.PathLike, image: np.ndarray, **options: object) -> None:

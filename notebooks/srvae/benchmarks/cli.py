@@ -40,7 +40,12 @@ def build_parser() -> argparse.ArgumentParser:
     sets = "bundled, Set5, Set14, BSD100, Urban100 or a folder; by default " + ", ".join(DEFAULT_SETS)
     add("--sets", nargs="+", type=lambda name: name.rstrip("/"), default=DEFAULT_SETS, help=sets)
     add("--settings", nargs="+", default=[], help=f"some of: {'; '.join(SETTINGS)}; by default those that suit the set")
-    add("--vgg", metavar="FILE", default=os.environ.get("SRVAE_VGG") or None, help="VGG-19 [$SRVAE_VGG]")
+    add(
+        "--vgg",
+        metavar="FILE",
+        default=os.path.expanduser(os.environ.get("SRVAE_VGG", "")) or None,
+        help="VGG-19 [$SRVAE_VGG]",
+    )
     add("--results", type=Path, default=RESULTS, metavar="FILE", help="the CSV file [data/results.csv]")
     commands.add_parser("readme", help="write the table of results into README.md")
     add = commands.add_parser("speed", help="time an answer, the release's way, a slider's step").add_argument
