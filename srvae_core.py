@@ -488,7 +488,7 @@ def check_image(image: np.ndarray, what: str = "image") -> np.ndarray:
 
     TypeError or ValueError for anything else, and for float outside :data:`FLOAT_RANGE`; they call the image ``what``.
     """
-    if not isinstance(image, np.ndarray) or isinstance(image, np.ma.MaskedArray):
+    if not isinstance(image, np.ndarray) or isinstance(image, np.ma.MaskedArray | np.matrix):
         raise TypeError(f"{what} must be a plain NumPy array, not {type(image).__name__}")
     if image.dtype.str[1:] not in ("u1", "u2", "f4", "f8"):
         raise TypeError(f"{what} must be uint8, uint16 or float in [0, 1], not {image.dtype}")

@@ -360,6 +360,12 @@ def described_cases() -> Iterator[Case]:
         by_hand(np.dstack([flat, flat[..., 0]]), 6, linear),
         np.dstack([flat * 0 + (137, 188, 225), flat[..., 0]]).astype(np.uint8),
     )
+    yield Case("cicp-narrow.png", by_hand(RGB, 2, (b"cICP", bytes((1, 13, 0, 0)))), error="of narrow range")
+    p3_codes = (b"cICP", bytes((12, 13, 0, 1)))
+    yield Case("cicp-p3-before-profile.png", by_hand(RGB, 2, p3, p3_codes), error=r"cICP colours \(12, 13")
+    strips = bytearray(by_tifffile(RGB, compression="zlib", rowsperstrip=3))
+    strips[len(strips) // 2] ^= 255
+    yield Case("damaged-strip.tif", bytes(strips), error="Error -3 while decompressing")
     grey = in_srgb(three(GREY), REC_709, 1)
     yield Case("gamma-grey.png", by_hand(GREY[..., None], 0, linear), grey, off=1)
     deep = by_hand((SMOOTH * np.uint16(257)), 2, linear)

@@ -10,6 +10,7 @@ import numpy as np
 import PIL.Image
 import pytest
 from PIL.ExifTags import IFD, Base
+from PIL.TiffImagePlugin import IFDRational
 
 import srvae_core as sr
 from pictures import levels, picture
@@ -311,3 +312,25 @@ def test_the_home_folder_is_found_in_every_word(tmp_path, monkeypatch):
         found = vars(commands.parse(parser(), words)).values()
         assert not any("~" in str(value) for value in found)
         assert sum(str(value).startswith(str(tmp_path / "home")) for value in found) == 2
+
+
+def test_resolution_turns_with_the_picture(tmp_path):
+    exif = PIL.Image.Exif()
+    exif[Base.XResolution], exif[Base.YResolution], exif[Base.ResolutionUnit] = 100.0, 50.0, 2
+    exif[Base.Orientation] = 6
+    save("a.jpg", exif=exif)
+    assert run("a.jpg --to out") == 0
+    assert resolution_of("out/a.jpg") == pytest.approx((200, 400), abs=1)
+    exif[Base.XResolution] = exif[Base.YResolution] = IFDRational(0, 0)
+    exif[Base.Artist] = "Somebody"
+    save("b.jpg", exif=exif)
+    assert run("b.jpg --to out") == 0
+    with PIL.Image.open("out/b.jpg") as answer:
+        assert answer.getexif()[Base.Artist] == "Somebody", "0/0 is left out alone"
+        assert Base.XResolution not in answer.getexif()
+
+
+def test_a_target_that_cannot_be_is_an_error_in_words(capsys):
+    save("a.png")
+    assert run(f"a.png --to {'n' * 300}") == 2
+    assert "File name too long" in capsys.readouterr().err

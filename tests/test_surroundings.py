@@ -220,6 +220,8 @@ def test_pipes_are_not_opened(tmp_path, monkeypatch):
         os.mkfifo(tmp_path / name)
         with pytest.raises((ValueError, RuntimeError), match=f"{name} is not a regular file"):
             call(tmp_path / name)
+    with pytest.raises(ValueError, match=r"a\.png is not a regular file"):
+        images.write(tmp_path / "a.png", picture(6, 9))
     with pytest.raises(FileNotFoundError, match="there is no model"):
         sr.load_model(tmp_path / "c.safetensors")
     images.write(tmp_path / "photo.png", picture(6, 9))

@@ -57,11 +57,9 @@ def described_by(picture: PIL.Image.Image, data: bytes, name: str) -> tuple[byte
     """
     profile, codes = picture.info.get("icc_profile"), _cicp(picture.format, data)
     if codes != (2, 2) and not (picture.format == "AVIF" and profile):  # there, codes come second
-        same = codes[0] in SRGB_PRIMARIES, codes[1] in SRGB_CURVES
-        if all(same):
+        if codes[0] in SRGB_PRIMARIES and codes[1] in SRGB_CURVES:
             return None, None
-        if not (profile and same[1]):
-            raise ValueError(f"it has cICP colours {codes}: convert it to sRGB first")
+        raise ValueError(f"it has cICP colours {codes}: convert it to sRGB first")
     if profile:
         return profile, None
     if picture.format == "BMP" and _is_calibrated(data):
@@ -100,7 +98,9 @@ def _is_calibrated(bmp: bytes) -> bool:
 def _cicp(form: str | None, data: bytes) -> tuple[int, int]:
     """Return the codes for primaries and transfer of a PNG or AVIF file."""
     codes = bytes((0, 2, 0, 2))
-    if form == "PNG" and len(chunk := _png_chunk(data, b"cICP")) >= 2:
+    if form == "PNG" and len(chunk := _png_chunk(data, b"cICP")) >= 4:
+        if chunk[2:4] != b"\0\1":
+            raise ValueError("it has cICP colours of YCbCr or of narrow range: convert it to sRGB first")
         codes = bytes((0, chunk[0], 0, chunk[1]))
     elif form == "AVIF" and (at := data.find(b"colrnclx")) >= 0:
         codes = data[at + 8 : at + 12]

@@ -6,6 +6,7 @@ import argparse
 import os
 import signal
 import sys
+import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -56,6 +57,10 @@ def join_launcher(*, cpu: bool) -> PartialState | None:
     where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
     if os.environ.get("RANK") == "0" and not torch.distributed.is_initialized():
         print(f"joining {os.environ.get('WORLD_SIZE')} processes at {where}", file=sys.stderr, flush=True)
+    # A process that finds no other one connects twice, each time with torch's limit.
+    timer = threading.Timer(60 * MINUTES + 5, _give_up, [where])
+    timer.daemon = True
+    timer.start()
     # torch waits without looking for signals, so Ctrl-C must end the process by itself.
     interrupt = signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
@@ -66,5 +71,11 @@ def join_launcher(*, cpu: bool) -> PartialState | None:
         reason = str(error).splitlines()[0]
         raise ValueError(f"the launcher's processes did not join at {where} in {MINUTES} minutes: {reason}") from error
     finally:
+        timer.cancel()
         signal.signal(signal.SIGINT, interrupt)
     return state
+
+
+def _give_up(where: str) -> None:
+    print(f"error: the launcher's processes did not join at {where} in {MINUTES} minutes", file=sys.stderr, flush=True)
+    os._exit(2)  # the main thread waits inside torch

@@ -52,11 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         models = _load_models(options, options.device or (state.device if state else "auto"))
         answers = find_answers(options.inputs, options.to, options.samples, options.seed, FORMATS.get(options.format))
         _check(options, models)
+        mine = sorted(answers)[rank::processes]  # before looking at what exists, which other processes change
+        todo = [answer for answer in mine if options.overwrite or not answer[1].exists()]
     except (OSError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    mine = sorted(answers)[rank::processes]  # before looking at what exists, which other processes change
-    todo = [answer for answer in mine if options.overwrite or not answer[1].exists()]
     failures: dict[Path, str] = {}  # by target
     # One file shows its blocks instead.
     with sr.progress_bar(todo, unit="file", disable=rank > 0 or len(todo) == 1) as bar:
@@ -252,6 +252,7 @@ def _notes(
         options["icc_profile"] = profile[:24] + bytes((7, 208, 0, 1, 0, 1)) + bytes(6) + profile[36:]
     factor = size[1] / lr.shape[1]
     dpi = tuple(float(n) * factor for n in _resolution(picture))
+    dpi = dpi[::-1] if _is_turned(picture) else dpi
     if dpi and all(0 < n < 2**16 for n in dpi):  # 0/0 occurs, and JPEG holds no more
         options["dpi"] = dpi
     if suffix in (".tif", ".tiff"):
@@ -264,6 +265,13 @@ def _notes(
     return options
 
 
+def _is_turned(picture: PIL.Image.Image) -> bool:
+    """Return whether rows and columns are exchanged in the upright picture."""
+    with suppress(Exception):  # Pillow raises many types for damaged EXIF
+        return picture.getexif().get(Base.Orientation) in (5, 6, 7, 8)
+    return False
+
+
 def _resolution(picture: PIL.Image.Image) -> tuple[float, ...]:
     """Return the pixels per inch of a picture across and down, of EXIF where nothing else says them; or ()."""
     guessed = picture.format in ("JPEG", "MPO") and not picture.info.get("jfif_unit")  # by Pillow, from EXIF or at 72
@@ -271,7 +279,7 @@ def _resolution(picture: PIL.Image.Image) -> tuple[float, ...]:
         return picture.info["dpi"]
     with suppress(Exception):  # Pillow raises many types for damaged EXIF
         exif = picture.getexif()
-        inches = {2: 1.0, 3: 2.54}[exif.get(Base.ResolutionUnit, 2)]  # of the unit, an inch or a centimetre
+        inches = {2: 1.0, 3: 2.54}[exif.get(Base.ResolutionUnit, 2)]  # dots per inch for one per inch or centimetre
         return tuple(float(exif[tag]) * inches for tag in (Base.XResolution, Base.YResolution))
     return ()
 
@@ -284,13 +292,14 @@ def _exif(
     empty[Base.Software] = software
     try:
         exif = picture.getexif() if picture.format != "TIFF" else empty  # a TIFF's tags are about its own pixels
+        resolution = (Base.XResolution, Base.YResolution)
+        values = [float(exif.pop(tag, 0) or 0) * factor for tag in resolution]
+        values = [n or max(values) for n in (values[::-1] if _is_turned(picture) else values)]  # one may be missing
         for tag in (Base.Orientation, Base.ImageWidth, Base.ImageLength, *COLOUR_TAGS):
             exif.pop(tag, None)
-        resolution = (Base.XResolution, Base.YResolution)
-        if exif.keys().isdisjoint(resolution) and dpi:
-            exif.update(dict(zip(resolution, dpi, strict=True)) | {Base.ResolutionUnit: 2})
-        else:
-            exif.update({tag: float(exif[tag]) * factor for tag in resolution if tag in exif})
+        if not any(values) and dpi:
+            values, exif[Base.ResolutionUnit] = dpi, 2
+        exif.update({tag: n for tag, n in zip(resolution, values, strict=True) if 0 < n < 2**32})  # 0/0 occurs
         about = exif.get_ifd(IFD.Exif)
         for tag in (IFD.Interop, Base.Gamma):
             about.pop(tag, None)

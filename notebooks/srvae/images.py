@@ -6,6 +6,7 @@ import io
 import os
 import threading
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -52,6 +53,8 @@ def strict_decoding() -> Iterator[None]:
 def atomic_write(path: str | os.PathLike) -> Iterator[Path]:
     """Give a temporary path beside ``path``, which replaces it at the end; after an error nothing has changed."""
     path = Path(path)
+    if path.exists():
+        sr.check_file(path)  # a device or a pipe must not be replaced
     part = path.with_name(f".{sr.digest(os.fsencode(path.name))}.part")  # as short for the longest legal names
     try:
         yield part
@@ -122,6 +125,7 @@ def _decode(data: bytes, name: str) -> np.ndarray:
     if set(kinds) != {1} or not set(bits) <= {1, 2, 4, 8, 16} or (16 in bits and picture.mode == "CMYK"):
         raise ValueError(f"it has {picture.mode} samples of {max(bits)} bit: save it as RGB with 8 or 16 bit")
     layout, alpha = str(picture.tile[0].args) if picture.format == "PNG" else "", picture.has_transparency_data
+    _check_strips(data, tiff)
     picture.load()  # damaged pixels are an error, damaged EXIF is not
     profile, space = colours.described_by(picture, data, name)
     orientation = 1
@@ -144,6 +148,14 @@ def _decode(data: bytes, name: str) -> np.ndarray:
             warnings.warn(f"{name} has an invalid colour profile, so it is read as sRGB: {error}", stacklevel=3)
     channels = [colour] * (3 if colour.shape[2] == 1 else 1) + [samples[..., -1]] * alpha
     return fill_transparent(_upright(colours.convert(np.dstack(channels), space), orientation))
+
+
+def _check_strips(data: bytes, tiff: dict) -> None:
+    """Raise zlib.error for a damaged strip or tile of a deflated TIFF, whose checksums decoding ignores."""
+    if tiff.get(259) in (8, 32946):
+        places = [tiff.get(tag, ()) for tag in ((273, 279) if 273 in tiff else (324, 325))]
+        for start, length in zip(*places, strict=True):
+            zlib.decompress(data[start : start + length])
 
 
 def _upright(image: np.ndarray, orientation: object) -> np.ndarray:

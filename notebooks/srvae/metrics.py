@@ -136,7 +136,8 @@ class Spread:
         self.count, self.mean, self.squares = 0, 0.0, 0.0
 
     def add(self, sample: np.ndarray) -> None:
-        """Add a sample, (H, W) or (H, W, C)."""
+        """Add a sample, (H, W) or (H, W, C), as :func:`srvae_core.check_image` takes it."""
+        sr.check_image(sample, "a sample")
         self.count += 1
         delta = sample.astype(np.float64) - self.mean
         self.mean = self.mean + delta / self.count

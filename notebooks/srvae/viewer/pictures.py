@@ -62,7 +62,7 @@ def as_rgb8(image: np.ndarray) -> np.ndarray:
     Grey becomes three equal channels, alpha is left out and what it hides is filled, 16 bit lose the
     lower eight, float is taken as [0, 1].
     """
-    image = sr.as_rgb(images.fill_transparent(image))
+    image = sr.as_rgb(images.fill_transparent(sr.check_image(image)))
     if sr.max_value(image.dtype) == 65535:
         return (image >> 8).astype(np.uint8)
     if image.dtype.kind == "f":
