@@ -154,7 +154,7 @@ def _check_strips(data: bytes, tiff: dict) -> None:
     """Raise zlib.error for a damaged strip or tile of a deflated TIFF, whose checksums decoding ignores."""
     if tiff.get(259) in (8, 32946):
         places = [tiff.get(tag, ()) for tag in ((273, 279) if 273 in tiff else (324, 325))]
-        for start, length in zip(*places, strict=True):
+        for start, length in zip(*places, strict=False):
             zlib.decompress(data[start : start + length])
 
 
